@@ -1,0 +1,177 @@
+// Package embedded is the store of one machine: a data directory of its own and no other program.
+//
+// What is known about secrets and tokens is in a bbolt file, index.db. Each ciphertext is a file in secrets/, sealed
+// under a small key of its own at the file's beginning. That key is overwritten in place when the secret is over, so
+// that what a disk keeps of the rest is noise; this needs a file system that overwrites in place (not btrfs or ZFS) and
+// says nothing about copies that were made earlier.
+//
+// A commit and a claim are on disk (fsync) before they are answered. A claim is one transaction of the index. Names in
+// the directory are keyed hashes of ids: the directory tells nobody which links are alive.
+package embedded
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hakanai/store"
+)
+
+const (
+	indexName   = "index.db"
+	secretsName = "secrets"
+)
+
+// Options are the settings of Open. Only Dir is required.
+type Options struct {
+	Dir    string           // the data directory; made if it is not there
+	Random io.Reader        // crypto/rand by default
+	Wall   func() time.Time // the machine's clock, time.Now by default
+	// Report is told of errors that no caller is there to see: a failed clean-up, damage that was found.
+	Report func(error)
+}
+
+// Store implements store.Store in one directory. See the package comment.
+type Store struct {
+	dir    string
+	random io.Reader
+	report func(error)
+
+	clock   *clock
+	index   *index
+	blobs   *blobs
+	reserve *reserve
+	writer  *writer
+
+	secrets, tokens atomic.Int64 // live ones
+
+	stop context.CancelFunc // ends the sweeper
+	done sync.WaitGroup
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the data directory, and makes it when it is not there. What a crash left over is removed.
+// Errors: store.ErrInUse when another process has the directory open.
+func Open(options Options) (*Store, error) {
+	s := &Store{dir: options.Dir, random: options.Random, report: options.Report}
+	if s.random == nil {
+		s.random = rand.Reader
+	}
+	if s.report == nil {
+		s.report = func(error) {}
+	}
+	if err := makeDir(s.dir); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.index, err = openIndex(filepath.Join(s.dir, indexName), s.random); err != nil {
+		return nil, fmt.Errorf("data directory %s: %w", s.dir, err)
+	}
+	if err := s.open(options.Wall); err != nil {
+		return nil, errors.Join(fmt.Errorf("data directory %s: %w", s.dir, err), s.index.close())
+	}
+	return s, nil
+}
+
+// open does what needs the lock on the index.
+func (s *Store) open(wall func() time.Time) error {
+	seen, err := s.index.clock()
+	if err != nil {
+		return err
+	}
+	s.clock = newClock(wall, seen)
+	if s.blobs, err = openBlobs(filepath.Join(s.dir, secretsName), s.random); err != nil {
+		return err
+	}
+	s.reserve = newReserve(s.dir)
+	if err := s.tidy(); err != nil {
+		return errors.Join(err, s.blobs.close())
+	}
+	if err := s.reserve.restore(); err != nil && !errors.Is(err, store.ErrFull) {
+		return errors.Join(err, s.blobs.close())
+	}
+	s.writer = startWriter(s.index, s.blobs, s.reserve, s.clock)
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.done.Go(func() { s.sweep(ctx) })
+	return nil
+}
+
+// makeDir makes a directory for the owner alone, and closes one that is open to others: but never a directory that
+// holds something else.
+func makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("making the data directory: %w", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("reading the data directory: %w", err)
+	}
+	ours := len(entries) == 0
+	for _, entry := range entries {
+		ours = ours || entry.Name() == indexName || entry.Name() == "lost+found"
+	}
+	if !ours {
+		return fmt.Errorf("data directory %s holds other files and no %s: choose an empty or new directory", dir, indexName)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory needs its x bit
+		return fmt.Errorf("closing the data directory to others: %w", err)
+	}
+	return nil
+}
+
+// tidy counts what is alive, and removes the ciphertext of drafts and of claims that a crash cut off.
+func (s *Store) tidy() error {
+	secrets, tokens, err := s.index.count(s.clock.now())
+	if err != nil {
+		return err
+	}
+	s.secrets.Store(int64(secrets))
+	s.tokens.Store(int64(tokens))
+	names, err := s.blobs.names()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		keep, err := s.index.needsBlob(name)
+		if err != nil {
+			return err
+		}
+		if keep {
+			continue
+		}
+		if err := s.blobs.destroy(name); err != nil {
+			return fmt.Errorf("removing what a crash left over: %w", err)
+		}
+	}
+	return nil
+}
+
+// Count implements store.Store.
+func (s *Store) Count(context.Context) (store.Counts, error) {
+	return store.Counts{Secrets: int(s.secrets.Load()), Tokens: int(s.tokens.Load())}, nil
+}
+
+// Check implements store.Store: it makes one durable write.
+func (s *Store) Check(ctx context.Context) error {
+	return s.writer.do(ctx, op{run: func(*indexTx) error { return nil }})
+}
+
+// String implements store.Store.
+func (s *Store) String() string { return "embedded store in " + s.dir }
+
+// Close implements store.Store.
+func (s *Store) Close() error {
+	s.stop()
+	s.done.Wait()
+	s.writer.close()
+	return errors.Join(s.blobs.close(), s.index.close())
+}

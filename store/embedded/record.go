@@ -1,0 +1,101 @@
+package embedded
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"hakanai/store"
+)
+
+// state is where a secret is in its life. After claimed there is nothing: the record goes when the secret would have.
+type state byte
+
+const (
+	live    state = 1
+	claimed state = 2
+)
+
+// record is what the index keeps of a secret. A claimed one is the tombstone that others are told "gone" by.
+type record struct {
+	state        state
+	expires      int64 // the store's time, ms
+	size         int64 // of the ciphertext, bytes
+	leaseEnds    int64 // the store's time, ms; 0 when there is no lease, or it is over
+	claimant     store.Claimant
+	restrictions store.Restrictions
+}
+
+const (
+	recordVersion = 1
+	recordFixed   = 1 + 1 + 8 + 8 + 8 + 32 // all but restrictions and checksum
+	recordSum     = 4
+)
+
+var errDamaged = errors.New("the record is damaged")
+
+// encode gives: version, state, expires, size, lease end (8 bytes each, big endian), claimant (32), the restrictions
+// as JSON (or nothing), and a CRC-32C over all of it.
+func (r record) encode() ([]byte, error) {
+	var restrictions []byte
+	if !r.restrictions.None() {
+		var err error
+		if restrictions, err = json.Marshal(r.restrictions); err != nil {
+			return nil, fmt.Errorf("encoding restrictions: %w", err)
+		}
+	}
+	b := make([]byte, 0, recordFixed+len(restrictions)+recordSum)
+	b = append(b, recordVersion, byte(r.state))
+	b = binary.BigEndian.AppendUint64(b, uint64(r.expires))
+	b = binary.BigEndian.AppendUint64(b, uint64(r.size))
+	b = binary.BigEndian.AppendUint64(b, uint64(r.leaseEnds))
+	b = append(b, r.claimant[:]...)
+	b = append(b, restrictions...)
+	return binary.BigEndian.AppendUint32(b, checksum(b)), nil
+}
+
+// decodeRecord is the inverse of encode. Error: errDamaged.
+func decodeRecord(b []byte) (record, error) {
+	if len(b) < recordFixed+recordSum {
+		return record{}, errDamaged
+	}
+	body, sum := b[:len(b)-recordSum], b[len(b)-recordSum:]
+	if binary.BigEndian.Uint32(sum) != checksum(body) || body[0] != recordVersion {
+		return record{}, errDamaged
+	}
+	r := record{
+		state:     state(body[1]),
+		expires:   int64(binary.BigEndian.Uint64(body[2:])),
+		size:      int64(binary.BigEndian.Uint64(body[10:])),
+		leaseEnds: int64(binary.BigEndian.Uint64(body[18:])),
+		claimant:  store.Claimant(body[26:recordFixed]),
+	}
+	if r.state != live && r.state != claimed || r.size < 0 {
+		return record{}, errDamaged
+	}
+	if restrictions := body[recordFixed:]; len(restrictions) > 0 {
+		if err := json.Unmarshal(restrictions, &r.restrictions); err != nil {
+			return record{}, errDamaged
+		}
+	}
+	return r, nil
+}
+
+func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
+
+// encodeToken gives expiry (ms) and upload size limit, 8 bytes each, big endian, and a CRC-32C.
+func encodeToken(expires, limit int64) []byte {
+	b := binary.BigEndian.AppendUint64(nil, uint64(expires))
+	b = binary.BigEndian.AppendUint64(b, uint64(limit))
+	return binary.BigEndian.AppendUint32(b, checksum(b))
+}
+
+// decodeToken is the inverse of encodeToken. Error: errDamaged.
+func decodeToken(b []byte) (expires, limit int64, err error) {
+	if len(b) != 8+8+recordSum || binary.BigEndian.Uint32(b[16:]) != checksum(b[:16]) {
+		return 0, 0, errDamaged
+	}
+	return int64(binary.BigEndian.Uint64(b)), int64(binary.BigEndian.Uint64(b[8:])), nil
+}

@@ -1,0 +1,135 @@
+// Package store says what Hakanai needs of the place where secrets wait, and promises one thing above all: a secret is
+// claimed at most once, whatever happens — two callers at the same instant, a crash, a failover.
+//
+// A store holds ciphertext, never plain text and never a key that opens it for a reader. It is used in a few steps:
+// a [Draft] is written piece by piece and committed; [Store.Look] tells what stands before a secret without consuming
+// it; [Store.Claim] consumes it. Package storetest holds the suite that every implementation passes.
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// ID names a secret: 128 bits, at least 122 of them random. Whoever knows it can consume the secret, so it is never
+// listed, logged or stored in the clear.
+type ID = uuid.UUID
+
+// Errors that callers decide by. Any other error of a store means that it could not be reached or is not well: nothing
+// was consumed and nothing was acknowledged.
+var (
+	ErrNotFound = errors.New("no such secret, or it has expired")
+	ErrGone     = errors.New("the secret has been retrieved already")
+	ErrExists   = errors.New("the id is in use")
+	ErrFull     = errors.New("the store is full")
+	ErrInUse    = errors.New("in use by another process")
+	ErrNoToken  = errors.New("no such token, or it has expired")
+	// ErrClockJump is a create's answer while the store waits to see whether a jump of the clock is real.
+	ErrClockJump = errors.New("the clock has jumped")
+)
+
+// Store is one place where secrets wait. All methods may be called at the same time from anywhere, and by several
+// servers where the implementation is made for several.
+type Store interface {
+	// Draft opens a draft of the secret's ciphertext. Nothing of it is visible to anybody before its commit.
+	Draft(ctx context.Context, id ID) (Draft, error)
+
+	// Look returns what is known about a live secret, and consumes nothing.
+	// Errors: ErrNotFound, ErrGone.
+	Look(ctx context.Context, id ID) (Secret, error)
+
+	// Claim consumes the secret for one claimant. When it returns without an error the claim is durable, and everybody
+	// else gets ErrGone for as long as the secret could have lived. With a lease of 0 the claim is final at once: not
+	// even the same claimant can repeat it. With a lease, the same claimant may claim again until the lease ends (never
+	// later than the secret's own end) or the claim is finished.
+	// Errors: ErrNotFound, ErrGone.
+	Claim(ctx context.Context, id ID, claimant Claimant, lease time.Duration) (Claim, error)
+
+	// PutToken stores a token, or replaces the one of the same hash. A time to live of 0 or less is an error.
+	PutToken(ctx context.Context, hash TokenHash, token Token) error
+	// PutFirstToken stores the token if the store holds none, and tells whether it did.
+	PutFirstToken(ctx context.Context, hash TokenHash, token Token) (stored bool, err error)
+	// Token returns a token that has not expired; TTL is what is left of its life. Error: ErrNoToken.
+	Token(ctx context.Context, hash TokenHash) (Token, error)
+	// RemoveToken removes a token; that there is none is no error.
+	RemoveToken(ctx context.Context, hash TokenHash) error
+
+	// Count tells how much is alive. It is cheap.
+	Count(ctx context.Context) (Counts, error)
+	// Check returns an error when the store could not serve a create and a claim just now.
+	Check(ctx context.Context) error
+	// String describes the store for a person, without credentials.
+	String() string
+	// Close waits for what is under way and gives the store's resources back. Using the store later is an error.
+	Close() error
+}
+
+// Draft is a secret that is not there yet. It belongs to one goroutine.
+type Draft interface {
+	// Write appends ciphertext. Error: ErrFull.
+	io.Writer
+	// Commit makes the secret visible, with all that is known about it, and returns when it is durable.
+	// Errors: ErrExists, ErrFull, ErrClockJump.
+	Commit(ctx context.Context, secret Secret) error
+	// Discard leaves nothing of the draft behind. After a commit that succeeded it does nothing.
+	Discard()
+}
+
+// Secret is what a store knows about a secret besides its ciphertext. They are one record: none outlives another.
+type Secret struct {
+	TTL          time.Duration // what is left of its life; at least a millisecond at commit
+	Restrictions Restrictions
+	Size         int64 // bytes of ciphertext; set by the store
+}
+
+// Restrictions tell who may claim a secret. Those that are set must all be met; within one, any entry will do.
+// They are checked by the server before it claims; a store only keeps them.
+type Restrictions struct {
+	Networks   []netip.Prefix `json:"networks,omitempty"`
+	Countries  []string       `json:"countries,omitempty"`  // ISO 3166-1 alpha-2, upper case
+	ASNs       []uint32       `json:"asns,omitempty"`       // autonomous system numbers
+	Passphrase []byte         `json:"passphrase,omitempty"` // a hash of what the caller must send
+}
+
+// Claimant names who claims: the SHA-256 of a value that only the claimant knows.
+type Claimant [32]byte
+
+// Claim is a secret that has been consumed, and its ciphertext for the one who consumed it. It belongs to one
+// goroutine, and ends with Undo, Release or Finish.
+type Claim interface {
+	// Reader gives the ciphertext, from its first byte. It fails rather than give a byte that was not stored.
+	io.Reader
+	// Size is the length of the ciphertext in bytes.
+	Size() int64
+	// Undo puts the secret back as if it had never been claimed. It is for a claim of which no byte has left.
+	Undo(ctx context.Context) error
+	// Release closes the reader. A final claim is finished by it; a leased one may be claimed again by its claimant.
+	Release() error
+	// Finish destroys the ciphertext.
+	Finish(ctx context.Context) error
+}
+
+// TokenHash is the SHA-256 of a token. A token itself is never stored.
+type TokenHash [32]byte
+
+// Token is what a store knows about a user's token.
+type Token struct {
+	TTL             time.Duration // what is left of its life
+	UploadSizeLimit int64         // bytes; 0 means the server's own limit
+}
+
+// Counts says how much is alive in a store.
+type Counts struct {
+	Secrets int
+	Tokens  int
+}
+
+// None tells whether anybody may claim the secret.
+func (r Restrictions) None() bool {
+	return len(r.Networks) == 0 && len(r.Countries) == 0 && len(r.ASNs) == 0 && len(r.Passphrase) == 0
+}

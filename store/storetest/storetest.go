@@ -1,0 +1,636 @@
+// Package storetest holds the behaviour that every store.Store has, as a suite of tests.
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"net/netip"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"hakanai/store"
+)
+
+// Factory opens an empty store. It is closed by the suite.
+type Factory func(t *testing.T) store.Store
+
+// Run runs the suite.
+func Run(t *testing.T, open Factory) {
+	t.Helper()
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, s store.Store)
+	}{
+		{"a committed secret is claimed once, byte for byte, then gone", claimedOnce},
+		{"a secret of any size comes back whole", anySize},
+		{"an uncommitted draft is invisible and leaves nothing", draftInvisible},
+		{"a draft can be used once", draftOnce},
+		{"an id in use is not overwritten, nor is a claimed one", idInUse},
+		{"looking consumes nothing and tells restrictions, size and life", look},
+		{"what never was is not found", unknown},
+		{"an expired secret is not found, and is not counted", expired},
+		{"a tombstone lives no longer than the secret would have", tombstoneExpires},
+		{"of many claimants at one instant one wins", manyClaimants},
+		{"of many secrets each has one winner", manySecrets},
+		{"a claim that is undone leaves the secret as it was", undo},
+		{"undoing races with claiming, and one still wins", undoRace},
+		{"a leased claim is repeatable by its claimant alone", leaseRepeat},
+		{"a finished lease is over for its claimant too", leaseFinish},
+		{"a lease ends by itself", leaseEnds},
+		{"a lease never outlives the secret", leaseWithinLife},
+		{"undoing a repeat does not free the secret", leaseUndoRepeat},
+		{"a final claim cannot be repeated by its claimant", finalNotRepeatable},
+		{"a life of nothing or less is refused", noLife},
+		{"tokens are kept by hash, with limit and life", tokens},
+		{"the first token is stored once, however many try", firstToken},
+		{"a token expires", tokenExpires},
+		{"counts follow creates, claims and undos", counts},
+		{"a store that is well says so", check},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := open(t)
+			defer func() {
+				if err := s.Close(); err != nil {
+					t.Errorf("closing: %v", err)
+				}
+			}()
+			test.run(t, s)
+		})
+	}
+}
+
+const life = time.Hour
+
+// Create commits a secret with the given ciphertext and life.
+func Create(t testing.TB, s store.Store, ciphertext []byte, ttl time.Duration) store.ID {
+	t.Helper()
+	id := uuid.New()
+	if err := TryCreate(s, id, ciphertext, store.Secret{TTL: ttl}); err != nil {
+		t.Fatalf("creating: %v", err)
+	}
+	return id
+}
+
+// TryCreate commits a secret and returns the first error.
+func TryCreate(s store.Store, id store.ID, ciphertext []byte, secret store.Secret) error {
+	d, err := s.Draft(context.Background(), id)
+	if err != nil {
+		return err
+	}
+	defer d.Discard()
+	if _, err := d.Write(ciphertext); err != nil {
+		return err
+	}
+	return d.Commit(context.Background(), secret)
+}
+
+// Take claims a secret for good and returns its ciphertext.
+func Take(s store.Store, id store.ID) ([]byte, error) {
+	c, err := s.Claim(context.Background(), id, NewClaimant(), 0)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(c)
+	return b, errors.Join(err, c.Release())
+}
+
+// NewClaimant draws one.
+func NewClaimant() (c store.Claimant) {
+	rand.Read(c[:]) //nolint:errcheck // crypto/rand never fails
+	return c
+}
+
+// Bytes draws n random bytes.
+func Bytes(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b) //nolint:errcheck // crypto/rand never fails
+	return b
+}
+
+func wantErr(t *testing.T, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Fatalf("error is %v, want %v", err, want)
+	}
+}
+
+func wantTaken(t *testing.T, s store.Store, id store.ID, want []byte) {
+	t.Helper()
+	got, err := Take(s, id)
+	if err != nil {
+		t.Fatalf("taking: %v", err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Fatalf("took %d bytes that are not the %d stored", len(got), len(want))
+	}
+}
+
+// Eventually waits until a condition holds, for things that a store does by itself.
+func Eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for range 600 {
+		if condition() {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("not within 30 s: %s", what)
+}
+
+func claimedOnce(t *testing.T, s store.Store) {
+	want := Bytes(1000)
+	id := Create(t, s, want, life)
+	wantTaken(t, s, id, want)
+	for range 3 {
+		_, err := Take(s, id)
+		wantErr(t, err, store.ErrGone)
+	}
+	_, err := s.Look(context.Background(), id)
+	wantErr(t, err, store.ErrGone)
+}
+
+func anySize(t *testing.T, s store.Store) {
+	for _, size := range []int{1, 15, 16, 4095, 32<<10 - 1, 32 << 10, 32<<10 + 1, 64 << 10, 1<<20 + 7, 5 << 20} {
+		want := Bytes(size)
+		id := uuid.New()
+		d, err := s.Draft(context.Background(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rest, step := want, 1; len(rest) > 0; step = step*3 + 1 { // in pieces of all sizes
+			n := min(step, len(rest))
+			if _, err := d.Write(rest[:n]); err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		if err := d.Commit(context.Background(), store.Secret{TTL: life}); err != nil {
+			t.Fatal(err)
+		}
+		c, err := s.Claim(context.Background(), id, NewClaimant(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Size() != int64(size) {
+			t.Errorf("size is %d, want %d", c.Size(), size)
+		}
+		got, err := io.ReadAll(c)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes came back as %d others (%v)", size, len(got), err)
+		}
+		if err := c.Release(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func draftInvisible(t *testing.T, s store.Store) {
+	id := uuid.New()
+	d, err := s.Draft(context.Background(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Write(Bytes(100_000)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Take(s, id)
+	wantErr(t, err, store.ErrNotFound)
+	d.Discard()
+	d.Discard()
+	_, err = s.Look(context.Background(), id)
+	wantErr(t, err, store.ErrNotFound)
+	if n, _ := s.Count(context.Background()); n.Secrets != 0 {
+		t.Errorf("%d secrets are counted", n.Secrets)
+	}
+	if err := TryCreate(s, id, []byte("x"), store.Secret{TTL: life}); err != nil {
+		t.Errorf("the id of a discarded draft cannot be used: %v", err)
+	}
+}
+
+func draftOnce(t *testing.T, s store.Store) {
+	id := uuid.New()
+	d, err := s.Draft(context.Background(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Write([]byte("once")); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Commit(context.Background(), store.Secret{TTL: life}); err != nil {
+		t.Fatal(err)
+	}
+	d.Discard() // after a commit: nothing
+	if err := d.Commit(context.Background(), store.Secret{TTL: life}); err == nil {
+		t.Error("a second commit succeeded")
+	}
+	wantTaken(t, s, id, []byte("once"))
+}
+
+func idInUse(t *testing.T, s store.Store) {
+	id := Create(t, s, []byte("first"), life)
+	wantErr(t, TryCreate(s, id, []byte("second"), store.Secret{TTL: life}), store.ErrExists)
+	wantTaken(t, s, id, []byte("first"))
+	wantErr(t, TryCreate(s, id, []byte("third"), store.Secret{TTL: life}), store.ErrExists)
+	_, err := Take(s, id)
+	wantErr(t, err, store.ErrGone)
+}
+
+func look(t *testing.T, s store.Store) {
+	want := store.Restrictions{
+		Networks:   []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
+		Countries:  []string{"DE", "JP"},
+		ASNs:       []uint32{0, 13335, 4294967295},
+		Passphrase: Bytes(32),
+	}
+	id := uuid.New()
+	if err := TryCreate(s, id, []byte("12345"), store.Secret{TTL: life, Restrictions: want}); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		got, err := s.Look(context.Background(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got.Restrictions, want) {
+			t.Errorf("restrictions are %v, want %v", got.Restrictions, want)
+		}
+		if got.TTL <= life-time.Minute || got.TTL > life || got.Size != 5 {
+			t.Errorf("life is %s and size %d, want %s and 5", got.TTL, got.Size, life)
+		}
+	}
+	wantTaken(t, s, id, []byte("12345"))
+}
+
+func unknown(t *testing.T, s store.Store) {
+	_, err := s.Look(context.Background(), uuid.New())
+	wantErr(t, err, store.ErrNotFound)
+	_, err = Take(s, uuid.New())
+	wantErr(t, err, store.ErrNotFound)
+}
+
+func expired(t *testing.T, s store.Store) {
+	id := Create(t, s, []byte("short"), 10*time.Millisecond)
+	keep := Create(t, s, []byte("long"), life)
+	Eventually(t, "the secret expires", func() bool {
+		_, err := s.Look(context.Background(), id)
+		return errors.Is(err, store.ErrNotFound)
+	})
+	_, err := Take(s, id)
+	wantErr(t, err, store.ErrNotFound)
+	Eventually(t, "it is not counted", func() bool {
+		n, err := s.Count(context.Background())
+		return err == nil && n.Secrets == 1
+	})
+	wantTaken(t, s, keep, []byte("long"))
+}
+
+func tombstoneExpires(t *testing.T, s store.Store) {
+	id := Create(t, s, []byte("short"), 2*time.Second)
+	wantTaken(t, s, id, []byte("short"))
+	_, err := Take(s, id)
+	wantErr(t, err, store.ErrGone)
+	Eventually(t, "the tombstone goes", func() bool {
+		_, err := Take(s, id)
+		return errors.Is(err, store.ErrNotFound)
+	})
+}
+
+// race lets n goroutines claim one secret at the same instant, and returns how many won; the others must be told gone.
+func race(t *testing.T, s store.Store, id store.ID, n int) int64 {
+	t.Helper()
+	var start, done sync.WaitGroup
+	var won atomic.Int64
+	start.Add(1)
+	for range n {
+		done.Go(func() {
+			start.Wait()
+			switch _, err := Take(s, id); {
+			case err == nil:
+				won.Add(1)
+			case !errors.Is(err, store.ErrGone):
+				t.Errorf("a loser got %v", err)
+			}
+		})
+	}
+	start.Done()
+	done.Wait()
+	return won.Load()
+}
+
+func manyClaimants(t *testing.T, s store.Store) {
+	if won := race(t, s, Create(t, s, Bytes(100), life), 10_000); won != 1 {
+		t.Errorf("%d won", won)
+	}
+}
+
+func manySecrets(t *testing.T, s store.Store) {
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			for range 60 {
+				if won := race(t, s, Create(t, s, Bytes(100), life), 4); won != 1 {
+					t.Errorf("%d won", won)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+func undo(t *testing.T, s store.Store) {
+	want := Bytes(100_000)
+	id := Create(t, s, want, life)
+	for _, lease := range []time.Duration{0, time.Minute, 0} {
+		c, err := s.Claim(context.Background(), id, NewClaimant(), lease)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Take(s, id)
+		wantErr(t, err, store.ErrGone)
+		if err := c.Undo(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Release(); err != nil {
+			t.Errorf("releasing after undoing: %v", err)
+		}
+	}
+	if got, err := s.Look(context.Background(), id); err != nil || got.TTL > life {
+		t.Errorf("after undoing: %v, %v", got.TTL, err)
+	}
+	wantTaken(t, s, id, want)
+}
+
+func undoRace(t *testing.T, s store.Store) {
+	id := Create(t, s, []byte("contended"), life)
+	var all sync.WaitGroup
+	var won atomic.Int64
+	for i := range 16 {
+		all.Go(func() {
+			for range 50 {
+				c, err := s.Claim(context.Background(), id, NewClaimant(), 0)
+				if errors.Is(err, store.ErrGone) {
+					continue
+				}
+				if err != nil {
+					t.Errorf("claiming: %v", err)
+					return
+				}
+				if i != 0 {
+					if err := c.Undo(context.Background()); err != nil {
+						t.Errorf("undoing: %v", err)
+					}
+					continue
+				}
+				won.Add(1)
+				if err := c.Release(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if won.Load() == 0 { // the one who does not undo may have come too seldom: now nobody disturbs
+		wantTaken(t, s, id, []byte("contended"))
+		won.Add(1)
+	}
+	if won.Load() != 1 {
+		t.Errorf("%d won", won.Load())
+	}
+}
+
+func leaseRepeat(t *testing.T, s store.Store) {
+	want := Bytes(70_000)
+	id := Create(t, s, want, life)
+	claimant := NewClaimant()
+	for range 3 {
+		c, err := s.Claim(context.Background(), id, claimant, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(c); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+		_, err = Take(s, id)
+		wantErr(t, err, store.ErrGone)
+		_, err = s.Claim(context.Background(), id, NewClaimant(), time.Minute)
+		wantErr(t, err, store.ErrGone)
+		if err := c.Release(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func leaseFinish(t *testing.T, s store.Store) {
+	id := Create(t, s, []byte("leased"), life)
+	claimant := NewClaimant()
+	c, err := s.Claim(context.Background(), id, claimant, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Finish(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Claim(context.Background(), id, claimant, time.Minute)
+	wantErr(t, err, store.ErrGone)
+}
+
+func leaseEnds(t *testing.T, s store.Store) {
+	id := Create(t, s, []byte("leased"), life)
+	claimant := NewClaimant()
+	c, err := s.Claim(context.Background(), id, claimant, 100*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Release(); err != nil {
+		t.Fatal(err)
+	}
+	Eventually(t, "the lease ends", func() bool {
+		c, err := s.Claim(context.Background(), id, claimant, time.Minute)
+		if err == nil {
+			err = c.Release()
+		}
+		return errors.Is(err, store.ErrGone)
+	})
+	_, err = Take(s, id)
+	wantErr(t, err, store.ErrGone)
+}
+
+func leaseWithinLife(t *testing.T, s store.Store) {
+	id := Create(t, s, []byte("short"), time.Second)
+	claimant := NewClaimant()
+	c, err := s.Claim(context.Background(), id, claimant, life)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Release(); err != nil {
+		t.Fatal(err)
+	}
+	Eventually(t, "the secret's end ends the lease", func() bool {
+		c, err := s.Claim(context.Background(), id, claimant, life)
+		if err == nil {
+			err = c.Release()
+		}
+		return errors.Is(err, store.ErrNotFound)
+	})
+}
+
+func leaseUndoRepeat(t *testing.T, s store.Store) {
+	id := Create(t, s, []byte("leased"), life)
+	claimant := NewClaimant()
+	first, err := s.Claim(context.Background(), id, claimant, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	repeat, err := s.Claim(context.Background(), id, claimant, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := repeat.Undo(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Take(s, id)
+	wantErr(t, err, store.ErrGone)
+	if err := first.Finish(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func finalNotRepeatable(t *testing.T, s store.Store) {
+	id := Create(t, s, []byte("final"), life)
+	claimant := NewClaimant()
+	c, err := s.Claim(context.Background(), id, claimant, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Claim(context.Background(), id, claimant, time.Minute)
+	wantErr(t, err, store.ErrGone)
+	if err := c.Release(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func noLife(t *testing.T, s store.Store) {
+	for _, ttl := range []time.Duration{0, -time.Second, time.Microsecond} {
+		id := uuid.New()
+		if err := TryCreate(s, id, []byte("x"), store.Secret{TTL: ttl}); err == nil {
+			t.Errorf("a secret was stored for %s", ttl)
+		}
+		_, err := Take(s, id)
+		wantErr(t, err, store.ErrNotFound)
+		if err := s.PutToken(context.Background(), store.TokenHash{1}, store.Token{TTL: ttl}); err == nil {
+			t.Errorf("a token was stored for %s", ttl)
+		}
+	}
+}
+
+func tokens(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	hash := store.TokenHash(Bytes(32))
+	_, err := s.Token(ctx, hash)
+	wantErr(t, err, store.ErrNoToken)
+	for _, limit := range []int64{0, 12345} { // the second replaces the first
+		if err := s.PutToken(ctx, hash, store.Token{TTL: life, UploadSizeLimit: limit}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Token(ctx, hash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.UploadSizeLimit != limit || got.TTL > life || got.TTL < life-time.Minute {
+			t.Errorf("token is %+v", got)
+		}
+		if n, err := s.Count(ctx); err != nil || n.Tokens != 1 {
+			t.Errorf("%d tokens are counted, %v", n.Tokens, err)
+		}
+	}
+	for range 2 {
+		if err := s.RemoveToken(ctx, hash); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = s.Token(ctx, hash)
+	wantErr(t, err, store.ErrNoToken)
+	if n, err := s.Count(ctx); err != nil || n.Tokens != 0 {
+		t.Errorf("%d tokens are counted, %v", n.Tokens, err)
+	}
+}
+
+func firstToken(t *testing.T, s store.Store) {
+	var all sync.WaitGroup
+	var stored atomic.Int64
+	for range 32 {
+		all.Go(func() {
+			ok, err := s.PutFirstToken(context.Background(), store.TokenHash(Bytes(32)), store.Token{TTL: life})
+			if err != nil {
+				t.Error(err)
+			}
+			if ok {
+				stored.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if n, err := s.Count(context.Background()); err != nil || stored.Load() != 1 || n.Tokens != 1 {
+		t.Errorf("%d were stored, %d counted, %v", stored.Load(), n.Tokens, err)
+	}
+}
+
+func tokenExpires(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	hash := store.TokenHash(Bytes(32))
+	if err := s.PutToken(ctx, hash, store.Token{TTL: 10 * time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	Eventually(t, "the token expires", func() bool {
+		_, err := s.Token(ctx, hash)
+		return errors.Is(err, store.ErrNoToken)
+	})
+	if ok, err := s.PutFirstToken(ctx, store.TokenHash(Bytes(32)), store.Token{TTL: life}); err != nil || !ok {
+		t.Errorf("after the only token has expired there can be no first one: %v", err)
+	}
+	Eventually(t, "it is not counted", func() bool {
+		n, err := s.Count(ctx)
+		return err == nil && n.Tokens == 1
+	})
+}
+
+func counts(t *testing.T, s store.Store) {
+	want := func(n int) {
+		t.Helper()
+		if got, err := s.Count(context.Background()); err != nil || got.Secrets != n {
+			t.Errorf("%d secrets are counted, want %d (%v)", got.Secrets, n, err)
+		}
+	}
+	want(0)
+	a := Create(t, s, []byte("a"), life)
+	Create(t, s, []byte("b"), life)
+	want(2)
+	c, err := s.Claim(context.Background(), a, NewClaimant(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(1)
+	if err := c.Undo(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	want(2)
+	wantTaken(t, s, a, []byte("a"))
+	want(1)
+}
+
+func check(t *testing.T, s store.Store) {
+	if err := s.Check(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if s.String() == "" {
+		t.Error("the store has no description")
+	}
+}

@@ -1,0 +1,200 @@
+// Package httpapi is Hakanai's server: its routes, who may do what, and the limits that keep one caller from being
+// everybody's trouble. It moves ciphertext between requests and a store, piece by piece, and cannot decrypt: it imports
+// no cryptography of this project, and a test sees to that.
+package httpapi
+
+import (
+	"crypto/rand"
+	"errors"
+	"io"
+	"net/http"
+	"path"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"hakanai/httpapi/api"
+	"hakanai/store"
+)
+
+// Options are the settings of New. Store is required; every zero value is safe.
+type Options struct {
+	Store           store.Store
+	Log             zerolog.Logger
+	Random          io.Reader     // crypto/rand by default
+	UploadSizeLimit int64         // bytes of a secret before encryption and encoding; 10 MiB by default
+	MaxTTL          time.Duration // 7 days by default
+}
+
+// The defaults of Options.
+const (
+	DefaultUploadSizeLimit = 10 << 20
+	DefaultMaxTTL          = 7 * 24 * time.Hour
+)
+
+// maxTransfers bounds how many secrets are on their way in and out at once, and with it the memory that they take
+// (128 KiB each at most, 256 MiB in all). Who comes later gets 503.
+const maxTransfers = 2048
+
+// Server answers Hakanai's API. It is an http.Handler; Serve runs it with the time limits that it needs.
+type Server struct {
+	store           store.Store
+	log             zerolog.Logger
+	random          io.Reader
+	uploadSizeLimit int64
+	maxTTL          time.Duration
+
+	mux       http.ServeMux
+	transfers chan struct{} // one place a transfer
+	buffers   sync.Pool     // *transferBuffer
+	health    health
+	draining  atomic.Bool
+}
+
+// New returns a server over a store. The store is not closed by it.
+func New(options Options) *Server {
+	s := &Server{
+		store:           options.Store,
+		log:             options.Log,
+		random:          options.Random,
+		uploadSizeLimit: options.UploadSizeLimit,
+		maxTTL:          options.MaxTTL,
+		transfers:       make(chan struct{}, maxTransfers),
+	}
+	if s.random == nil {
+		s.random = rand.Reader
+	}
+	if s.uploadSizeLimit == 0 {
+		s.uploadSizeLimit = DefaultUploadSizeLimit
+	}
+	if s.maxTTL == 0 {
+		s.maxTTL = DefaultMaxTTL
+	}
+	s.buffers.New = func() any { return new(transferBuffer) }
+	s.health.check = s.store.Check
+	s.routes()
+	return s
+}
+
+// routes names every path. Methods are checked by the handlers: a GET pattern of ServeMux answers HEAD too, and a HEAD
+// must not consume a secret.
+func (s *Server) routes() {
+	s.mux.HandleFunc(api.SecretPath, s.only(s.create, http.MethodPost))
+	s.mux.HandleFunc(api.SecretPath+"/{id}", s.only(s.retrieve, http.MethodGet))
+	s.mux.HandleFunc(api.LinkPath+"/{id}", s.link)
+	s.mux.HandleFunc("/ready", s.only(s.ready, http.MethodGet, http.MethodHead))
+	s.mux.HandleFunc("/healthy", s.only(s.healthy, http.MethodGet, http.MethodHead))
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, r, http.StatusNotFound, "there is nothing here")
+	})
+}
+
+// only lets the methods named reach a handler, each exactly.
+func (s *Server) only(handler http.HandlerFunc, methods ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		for _, method := range methods {
+			if r.Method == method {
+				handler(w, r)
+				return
+			}
+		}
+		w.Header().Set("Allow", strings.Join(methods, ", "))
+		s.fail(w, r, http.StatusMethodNotAllowed, "this path answers only "+strings.Join(methods, " and "))
+	}
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	w := &response{ResponseWriter: rw}
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-cache, no-store, must-revalidate, no-transform")
+	defer func() {
+		if p := recover(); p != nil {
+			s.panicked(w, r, p)
+		}
+		s.logRequest(w, r, start)
+		if w.abort {
+			panic(http.ErrAbortHandler) // net/http's way to cut the connection
+		}
+	}()
+	// Only the plain spelling of a path is one: nothing is cleaned, unescaped or redirected on the way to a secret.
+	if r.URL.RawPath != "" || path.Clean(r.URL.Path) != r.URL.Path {
+		s.fail(w, r, http.StatusNotFound, "there is nothing here")
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// panicked answers a request whose handler panicked, without a word of the request in the log.
+func (s *Server) panicked(w *response, r *http.Request, p any) {
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		w.abort = true
+		return
+	}
+	s.log.Error().Str("stack", string(debug.Stack())).Msg("a request's handler panicked")
+	if w.status == 0 {
+		s.fail(w, r, http.StatusInternalServerError, "something went wrong here")
+	} else {
+		w.abort = true
+	}
+}
+
+// logRequest writes one line. What it may say is what is listed here, and no more: never a path, a header, an address.
+func (s *Server) logRequest(w *response, r *http.Request, start time.Time) {
+	route := r.Pattern
+	if route == "" || route == "/" {
+		route = "none"
+	}
+	level := zerolog.InfoLevel
+	if route == "/ready" || route == "/healthy" {
+		level = zerolog.DebugLevel
+	}
+	s.log.WithLevel(level).
+		Str("method", knownMethod(r.Method)).
+		Str("route", route).
+		Int("status", w.status).
+		Int64("bytes", w.written).
+		Dur("ms", time.Since(start)).
+		Msg("request")
+}
+
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return method
+	}
+	return "other"
+}
+
+// response remembers what was answered.
+type response struct {
+	http.ResponseWriter
+	status  int
+	written int64
+	abort   bool // cut the connection instead of ending the answer
+}
+
+func (w *response) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.written += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach what is below.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -130,7 +130,7 @@ func (c *Client) checkRedirect(r *http.Request, via []*http.Request) error {
 // do makes a request, and returns an answer of status 200 whose body the watch looks after. The watch must be ended.
 func (c *Client) do(client *http.Client, r *http.Request, w *watch) (*http.Response, error) {
 	r.Header.Set("User-Agent", c.userAgent)
-	response, err := client.Do(r) //nolint:bodyclose // closed below, or by the caller
+	response, err := client.Do(r)
 	if err != nil {
 		return nil, requestError(r.Context(), err)
 	}

@@ -76,7 +76,7 @@ func (e *StatusError) Error() string {
 // Is matches the sentinel of the status.
 func (e *StatusError) Is(target error) bool {
 	meaning := sentinel(e.Status)
-	return meaning != nil && target == meaning //nolint:errorlint // this is how errors.Is asks
+	return meaning != nil && target == meaning
 }
 
 // maxMessage bounds what is read of an answer that is not a ciphertext, in bytes.

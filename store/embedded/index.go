@@ -54,8 +54,8 @@ func openIndex(path string, random io.Reader) (*index, error) {
 	err := guard(func() error {
 		var err error
 		x.db, err = bolt.Open(path, 0o600, &bolt.Options{
-			Timeout:        lockWait,
-			FreelistType:   bolt.FreelistMapType,
+			Timeout:      lockWait,
+			FreelistType: bolt.FreelistMapType,
 		})
 		if errors.Is(err, bolterrors.ErrTimeout) {
 			return store.ErrInUse

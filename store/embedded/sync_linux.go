@@ -13,7 +13,7 @@ func syncData(file *os.File) error {
 	}
 	var sync error
 	err = raw.Control(func(fd uintptr) {
-		for sync = syscall.EINTR; sync == syscall.EINTR; { //nolint:errorlint // a bare errno of the system call
+		for sync = syscall.EINTR; sync == syscall.EINTR; {
 			sync = syscall.Fdatasync(int(fd))
 		}
 	})

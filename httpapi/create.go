@@ -75,8 +75,7 @@ func (s *Server) createSecret(w http.ResponseWriter, r *http.Request) (store.ID,
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, draft io.Writer, limit int64) (createBody, error) {
 	buffer := s.buffers.Get().(*transferBuffer)
 	defer s.buffers.Put(buffer)
-	pace := newPace(w)
-	defer pace.end()
+	pace := s.newPace(w)
 	reader := bodyReader{
 		body:   &pacedReader{body: r.Body, pace: pace},
 		buffer: buffer,
@@ -84,6 +83,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, draft io.Write
 		bound:  api.CiphertextBound(limit),
 	}
 	request, err := reader.read()
+	pace.end(err)
 	if errors.Is(err, errOverBound) {
 		return createBody{}, tooLargeFor(limit)
 	}

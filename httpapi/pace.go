@@ -7,28 +7,35 @@ import (
 )
 
 // A transfer may take as long as it must, but not stand still, and not crawl: after a grace time it must have gone at
-// minRate on average. So a slow phone is served, and a caller who sends a byte a second does not hold a place for ever.
-const (
-	graceTime   = 10 * time.Second
-	silenceTime = 30 * time.Second
-	minRate     = 8 << 10 // bytes a second
-)
+// a least rate on average. So a slow phone is served, and a caller who sends a byte a second does not hold a place for ever.
+type paceLimits struct {
+	grace   time.Duration
+	minRate int64         // bytes a second
+	silence time.Duration // how long nothing may move at all
+}
+
+func defaultPace() paceLimits {
+	return paceLimits{grace: 10 * time.Second, minRate: 8 << 10, silence: silenceTime}
+}
+
+const silenceTime = 30 * time.Second
 
 // pace keeps a transfer's deadlines on its connection.
 type pace struct {
+	paceLimits
 	controller *http.ResponseController
 	start      time.Time
 	bytes      int64
 }
 
-func newPace(w http.ResponseWriter) *pace {
-	return &pace{controller: http.NewResponseController(w), start: time.Now()}
+func (s *Server) newPace(w http.ResponseWriter) *pace {
+	return &pace{paceLimits: s.pace, controller: http.NewResponseController(w), start: time.Now()}
 }
 
 // deadline is when the next piece must have gone through.
 func (p *pace) deadline() time.Time {
-	required := p.start.Add(graceTime + time.Duration(p.bytes)*time.Second/minRate)
-	if silence := time.Now().Add(silenceTime); silence.Before(required) {
+	required := p.start.Add(p.grace + time.Duration(p.bytes)*time.Second/time.Duration(p.minRate))
+	if silence := time.Now().Add(p.silence); silence.Before(required) {
 		return silence
 	}
 	return required
@@ -48,10 +55,15 @@ func (p *pace) flush() error {
 	return p.controller.Flush()
 }
 
-// end lets the request's connection rest from reading, and gives the answer time to leave.
-func (p *pace) end() {
-	_ = p.controller.SetReadDeadline(time.Time{})
-	_ = p.controller.SetWriteDeadline(time.Now().Add(silenceTime))
+// end gives the answer time to leave. What is left of a body after an error is not waited for, or not for long: a caller
+// who is still sending should get to read why.
+func (p *pace) end(err error) {
+	var deadline time.Time
+	if err != nil {
+		deadline = time.Now().Add(time.Second)
+	}
+	_ = p.controller.SetReadDeadline(deadline)
+	_ = p.controller.SetWriteDeadline(time.Now().Add(p.silence))
 }
 
 // pacedReader is a request's body, read at a pace.

@@ -112,7 +112,7 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, claim store.Cla
 func (s *Server) send(w http.ResponseWriter, r *http.Request, claim store.Claim) error {
 	buffer := s.buffers.Get().(*transferBuffer)
 	defer s.buffers.Put(buffer)
-	pace := newPace(w)
+	pace := s.newPace(w)
 	for left, first := claim.Size(), true; left > 0; first = false {
 		piece := buffer.decoded[:min(left, int64(len(buffer.decoded)))]
 		if _, err := io.ReadFull(claim, piece); err != nil {

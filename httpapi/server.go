@@ -47,6 +47,7 @@ type Server struct {
 	random          io.Reader
 	uploadSizeLimit int64
 	maxTTL          time.Duration
+	pace            paceLimits
 
 	mux       http.ServeMux
 	transfers chan struct{} // one place a transfer
@@ -63,6 +64,7 @@ func New(options Options) *Server {
 		random:          options.Random,
 		uploadSizeLimit: options.UploadSizeLimit,
 		maxTTL:          options.MaxTTL,
+		pace:            defaultPace(),
 		transfers:       make(chan struct{}, maxTransfers),
 	}
 	if s.random == nil {
@@ -122,6 +124,9 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler) // net/http's way to cut the connection
 		}
 	}()
+	if r.ContentLength != 0 { // a body that nobody reads must not keep net/http waiting for its end
+		_ = http.NewResponseController(rw).SetReadDeadline(start.Add(readHeaderTimeout))
+	}
 	// Only the plain spelling of a path is one: nothing is cleaned, unescaped or redirected on the way to a secret.
 	if r.URL.RawPath != "" || path.Clean(r.URL.Path) != r.URL.Path {
 		s.fail(w, r, http.StatusNotFound, "there is nothing here")

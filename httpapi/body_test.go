@@ -1,0 +1,107 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// readAll reads a body with a bound on its ciphertext.
+func readAll(body io.Reader, bound int64) (request createBody, ciphertext []byte, err error) {
+	var data bytes.Buffer
+	r := bodyReader{body: body, buffer: new(transferBuffer), data: &data, bound: bound}
+	request, err = r.read()
+	return request, data.Bytes(), err
+}
+
+func TestABodyReadsTheSameInAnyPieces(t *testing.T) {
+	want := bytes.Repeat([]byte("any bytes at all / "), 5000)
+	text := strings.ReplaceAll(base64.StdEncoding.EncodeToString(want), "b", `\u0062`)
+	text = strings.ReplaceAll(text, "/", `\/`)
+	body := `{"expires_in" : 60 ,"x":["\"}",{}], "data":"` + text + `" }`
+	for _, pieces := range []func(io.Reader) io.Reader{
+		func(r io.Reader) io.Reader { return r }, iotest.OneByteReader, iotest.HalfReader, iotest.DataErrReader,
+	} {
+		request, got, err := readAll(pieces(strings.NewReader(body)), int64(len(want)))
+		if err == nil && (request.expiresIn != 60 || !bytes.Equal(got, want)) {
+			t.Errorf("%d bytes and %d seconds", len(got), request.expiresIn)
+		}
+		if err != nil {
+			// Escapes count as what is not data; so many of them are too many.
+			var refused *requestError
+			if !errors.As(err, &refused) || refused.status != 413 {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+func TestErrorsOfTheBodyAndTheStorePassThrough(t *testing.T) {
+	broken := errors.New("broken")
+	if _, _, err := readAll(iotest.ErrReader(broken), 100); !errors.Is(err, broken) {
+		t.Errorf("a broken body gives %v", err)
+	}
+	r, w := io.Pipe()
+	r.CloseWithError(broken)
+	reader := bodyReader{body: strings.NewReader(`{"data":"QUJD","expires_in":1}`), buffer: new(transferBuffer), data: w, bound: 100}
+	if _, err := reader.read(); !errors.Is(err, broken) {
+		t.Errorf("a broken store gives %v", err)
+	}
+}
+
+// FuzzBody compares with encoding/json: whatever this reader accepts is JSON, and means the same.
+func FuzzBody(f *testing.F) {
+	for _, body := range []string{
+		`{"data":"QUJD","expires_in":60}`, `{"expires_in":1,"data":"\/\u0041==","restrictions":{}}`, `{"data":"QUI=","expires_in":1,"x":[{"y":"\""}]}`,
+		`{"data":"QUJDRA==","data":"","expires_in":01}`, ` {"data" : "QUJD" , "expires_in" : 604800 } `,
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		const bound = 1 << 20
+		request, ciphertext, err := readAll(bytes.NewReader(body), bound)
+		piecewise, again, errPiecewise := readAll(iotest.OneByteReader(bytes.NewReader(body)), bound)
+		if (err == nil) != (errPiecewise == nil) || err == nil && (piecewise != request || !bytes.Equal(again, ciphertext)) {
+			t.Fatalf("%q: whole %v, byte by byte %v", body, err, errPiecewise)
+		}
+		var fields map[string]json.RawMessage
+		valid := json.Unmarshal(body, &fields) == nil
+		if err != nil {
+			var refused *requestError
+			if !errors.As(err, &refused) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, errOverBound) {
+				t.Errorf("%q gives %v", body, err)
+			}
+			if valid && errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%q is whole, and called cut off", body)
+			}
+			return
+		}
+		var data string
+		var expiresIn int64
+		if !valid || json.Unmarshal(fields["data"], &data) != nil || json.Unmarshal(fields["expires_in"], &expiresIn) != nil {
+			t.Fatalf("accepted %q", body)
+		}
+		want, err := base64.StdEncoding.Strict().DecodeString(data)
+		if err != nil || !bytes.Equal(ciphertext, want) || expiresIn != request.expiresIn {
+			t.Errorf("%q gives %q and %d", body, ciphertext, request.expiresIn)
+		}
+	})
+}
+
+func BenchmarkBody(b *testing.B) {
+	body := `{"data":"` + base64.StdEncoding.EncodeToString(make([]byte, 1<<20)) + `","expires_in":60}`
+	buffer := new(transferBuffer)
+	b.SetBytes(1 << 20)
+	b.ReportAllocs()
+	for b.Loop() {
+		r := bodyReader{body: strings.NewReader(body), buffer: buffer, data: io.Discard, bound: 1 << 20}
+		if _, err := r.read(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,514 @@
+package commands
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"hakanai/httpapi/api"
+	"hakanai/store/storetest"
+)
+
+// buildProgram builds the real, static binary once, as it is shipped.
+var buildProgram = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "hakanai-build")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "hakanai")
+	build := exec.Command("go", "build", "-trimpath", "-o", path, "hakanai")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("building: %w: %s", err, out)
+	}
+	return path, err
+})
+
+// daemon is a real `hakanai serve`.
+type daemon struct {
+	t     testing.TB
+	cmd   *exec.Cmd
+	url   string
+	token string // of the first start of its directory
+}
+
+var (
+	addressLine = regexp.MustCompile(`"address":"(http://[^"]+)"`)
+	tokenLine   = regexp.MustCompile(`^    ([A-Za-z0-9_-]{43})$`)
+)
+
+// startDaemon starts the program on a data directory, behind a prefix of other commands if there is one, and waits until
+// it listens.
+func startDaemon(t testing.TB, dir string, prefix ...string) *daemon {
+	t.Helper()
+	program, err := buildProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := append(prefix, program, "serve", "--port", "0", "--data-dir", dir)
+	d := &daemon{t: t, cmd: exec.Command(args[0], args[1:]...)}
+	stderr, err := d.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.cmd.Process.Kill() })
+	var log strings.Builder
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		log.WriteString(lines.Text() + "\n")
+		if found := tokenLine.FindStringSubmatch(lines.Text()); found != nil {
+			d.token = found[1]
+		}
+		if found := addressLine.FindStringSubmatch(lines.Text()); found != nil {
+			d.url = found[1]
+			go func() { _, _ = io.Copy(io.Discard, stderr) }()
+			return d
+		}
+	}
+	t.Fatalf("the server has not started:\n%s", log.String())
+	return nil
+}
+
+// end sends a signal and returns the exit status, -1 for a killed process.
+func (d *daemon) end(signal syscall.Signal) int {
+	d.t.Helper()
+	if err := d.cmd.Process.Signal(signal); err != nil {
+		d.t.Fatal(err)
+	}
+	_ = d.cmd.Wait()
+	return d.cmd.ProcessState.ExitCode()
+}
+
+// create stores a ciphertext and returns its id, or the status that was answered; 0 when there was no answer.
+func (d *daemon) create(client *http.Client, token string, ciphertext []byte) (id string, status int) {
+	body := `{"data":"` + base64.StdEncoding.EncodeToString(ciphertext) + `","expires_in":3600}`
+	r, err := http.NewRequest(http.MethodPost, d.url+api.SecretPath, strings.NewReader(body))
+	if err != nil {
+		d.t.Error(err)
+		return "", 0
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	response, err := client.Do(r)
+	if err != nil {
+		return "", 0
+	}
+	defer response.Body.Close()
+	var created api.CreateResponse
+	if response.StatusCode == http.StatusOK && json.NewDecoder(response.Body).Decode(&created) != nil {
+		return "", 0
+	}
+	return created.ID, response.StatusCode
+}
+
+// take retrieves a secret. status is 0 when there was no answer.
+func (d *daemon) take(client *http.Client, id string) (text []byte, status int) {
+	response, err := client.Get(d.url + api.SecretPath + "/" + id)
+	if err != nil {
+		return nil, 0
+	}
+	defer response.Body.Close()
+	text, _ = io.ReadAll(response.Body) // what came before the connection broke counts
+	return text, response.StatusCode
+}
+
+// journal is what a load has seen: of every secret that was acknowledged, what became of it.
+type journal struct {
+	mu        sync.Mutex
+	open      []string       // acknowledged, and nobody has tried to take it
+	uncertain []string       // a take had no answer
+	delivered map[string]int // times that bytes came
+}
+
+func (j *journal) pick() (id string, ok bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.open) < 10 { // some are left, for what comes after the next crash
+		return "", false
+	}
+	i := rand.IntN(len(j.open))
+	id = j.open[i]
+	j.open[i] = j.open[len(j.open)-1]
+	j.open = j.open[:len(j.open)-1]
+	return id, true
+}
+
+func (j *journal) note(change func()) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	change()
+}
+
+// load creates and takes secrets until the server is gone.
+func (j *journal) load(d *daemon, token string) {
+	var creating, taking sync.WaitGroup
+	gone := make(chan struct{})
+	for range 2 {
+		client := &http.Client{Transport: &http.Transport{}}
+		creating.Go(func() {
+			for {
+				id, status := d.create(client, token, storetest.Bytes(100+rand.IntN(50_000)))
+				if status != http.StatusOK {
+					return
+				}
+				j.note(func() { j.open = append(j.open, id) })
+			}
+		})
+		taking.Go(func() {
+			// A connection for each, so that Go repeats nothing.
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+			for {
+				select {
+				case <-gone:
+					return
+				default:
+				}
+				id, ok := j.pick()
+				if !ok {
+					time.Sleep(time.Millisecond)
+					continue
+				}
+				text, status := d.take(client, id)
+				switch {
+				case len(text) > 0 && status == http.StatusOK:
+					j.note(func() { j.delivered[id]++ })
+				case status == 0:
+					j.note(func() { j.uncertain = append(j.uncertain, id) })
+					return
+				default:
+					j.note(func() { d.t.Errorf("a secret that nobody took gives %d", status) })
+				}
+			}
+		})
+	}
+	creating.Wait()
+	close(gone)
+	taking.Wait()
+}
+
+// crash runs a load and ends the server in the middle of it, round after round, and looks at what is left.
+func crash(t *testing.T, rounds int, signal syscall.Signal, wantStatus int) {
+	dir := t.TempDir()
+	d := startDaemon(t, dir)
+	token := d.token
+	j := &journal{delivered: make(map[string]int)}
+	for range rounds {
+		var loading sync.WaitGroup
+		loading.Go(func() { j.load(d, token) })
+		time.Sleep(time.Duration(rand.IntN(150)) * time.Millisecond)
+		if status := d.end(signal); status != wantStatus {
+			t.Errorf("the server ended with %d, want %d", status, wantStatus)
+		}
+		loading.Wait()
+		d = startDaemon(t, dir)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	t.Logf("%d rounds: %d delivered, %d never tried, %d without an answer", rounds, len(j.delivered), len(j.open), len(j.uncertain))
+	if len(j.delivered) < rounds || len(j.open) == 0 {
+		t.Errorf("too little has happened for the test to mean anything")
+	}
+	for _, id := range j.open {
+		if text, status := d.take(client, id); status != http.StatusOK || len(text) == 0 {
+			t.Errorf("an acknowledged secret gives %d", status)
+		}
+		j.delivered[id]++
+	}
+	forfeit := 0
+	for _, id := range j.uncertain {
+		text, status := d.take(client, id)
+		switch {
+		case status == http.StatusOK && len(text) > 0:
+			j.delivered[id]++
+		case status == http.StatusGone:
+			forfeit++
+		default:
+			t.Errorf("a secret whose take had no answer gives %d", status)
+		}
+	}
+	t.Logf("%d of those without an answer were lost on their way", forfeit)
+	for id, times := range j.delivered {
+		if times > 1 {
+			t.Errorf("a secret was delivered %d times", times)
+		}
+		if _, status := d.take(client, id); status != http.StatusGone {
+			t.Errorf("a delivered secret gives %d", status)
+		}
+	}
+	// What was being created when the server died, and what was sent when it was not acknowledged, is all that may be
+	// there: its ids are lost. Everything else has left no file.
+	if files := blobFiles(t, dir); len(files) > 2*rounds {
+		t.Errorf("%d files are left", len(files))
+	}
+	if status := d.end(syscall.SIGTERM); status != 0 {
+		t.Errorf("the server ended with %d", status)
+	}
+}
+
+func blobFiles(t *testing.T, dir string) []os.DirEntry {
+	t.Helper()
+	files, err := os.ReadDir(filepath.Join(dir, "secrets"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestKillingTheServerLosesAndRepeatsNothing(t *testing.T) {
+	crash(t, 100, syscall.SIGKILL, -1)
+}
+
+func TestStoppingTheServerUnderLoadLosesNothing(t *testing.T) {
+	crash(t, 30, syscall.SIGTERM, 0)
+}
+
+func TestAKilledServerLeavesNoFileOfWhatWasNotAcknowledged(t *testing.T) {
+	dir := t.TempDir()
+	d := startDaemon(t, dir)
+	// Uploads that have begun, have written, and will never end.
+	var begun sync.WaitGroup
+	for range 10 {
+		begun.Add(1)
+		r, w := io.Pipe()
+		go func() {
+			request, _ := http.NewRequest(http.MethodPost, d.url+api.SecretPath, r)
+			request.Header.Set("Authorization", "Bearer "+d.token)
+			if response, err := http.DefaultTransport.RoundTrip(request); err == nil {
+				response.Body.Close()
+			}
+		}()
+		go func() {
+			_, _ = io.WriteString(w, `{"data":"`+strings.Repeat("QUJD", 100_000))
+			begun.Done()
+		}()
+	}
+	begun.Wait()
+	storetest.Eventually(t, "drafts are on disk", func() bool { return len(blobFiles(t, dir)) == 10 })
+	d.end(syscall.SIGKILL)
+	d = startDaemon(t, dir)
+	if files := blobFiles(t, dir); len(files) != 0 {
+		t.Errorf("%d files are left", len(files))
+	}
+	d.end(syscall.SIGTERM)
+}
+
+// peakMemory is VmHWM, in bytes.
+func (d *daemon) peakMemory() int {
+	d.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	found := regexp.MustCompile(`VmHWM:\s*(\d+) kB`).FindSubmatch(status)
+	if found == nil {
+		d.t.Fatal("there is no VmHWM")
+	}
+	kilobytes, err := strconv.Atoi(string(found[1]))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return kilobytes << 10
+}
+
+func TestMemoryDoesNotGrowWithSecrets(t *testing.T) {
+	const secrets, size, limit = 32, 8 << 20, 128 << 20
+	dir := t.TempDir()
+	d := startDaemon(t, dir)
+	ciphertext := storetest.Bytes(size)
+	ids := make([]string, secrets)
+	var all sync.WaitGroup
+	for i := range ids {
+		all.Go(func() {
+			id, status := d.create(http.DefaultClient, d.token, ciphertext)
+			if status != http.StatusOK {
+				t.Errorf("creating: %d", status)
+			}
+			ids[i] = id
+		})
+	}
+	all.Wait()
+	peak := d.peakMemory()
+	t.Logf("%d uploads of %d MiB at once: peak memory %d MiB", secrets, size>>20, peak>>20)
+	if peak > limit {
+		t.Errorf("uploads took %d bytes", peak)
+	}
+	if status := d.end(syscall.SIGTERM); status != 0 {
+		t.Errorf("the server ended with %d", status)
+	}
+
+	d = startDaemon(t, dir)
+	want := base64.StdEncoding.EncodeToString(ciphertext)
+	for _, id := range ids {
+		all.Go(func() {
+			if text, status := d.take(http.DefaultClient, id); status != http.StatusOK || string(text) != want {
+				t.Errorf("taking: %d, %d bytes", status, len(text))
+			}
+		})
+	}
+	all.Wait()
+	peak = d.peakMemory()
+	t.Logf("%d downloads: peak memory %d MiB", secrets, peak>>20)
+	if peak > limit {
+		t.Errorf("downloads took %d bytes", peak)
+	}
+	if files := blobFiles(t, dir); len(files) != 0 {
+		t.Errorf("%d files are left", len(files))
+	}
+	d.end(syscall.SIGTERM)
+}
+
+// onSmallDisk is a prefix that gives a command a disk of its own, of a size, in its own mount namespace.
+func onSmallDisk(dir, size string) []string {
+	flags := "-m"
+	if os.Getuid() != 0 {
+		flags = "-rm"
+	}
+	return []string{"unshare", flags, "sh", "-c", `mount -t tmpfs -o size=` + size + ` tmpfs "$0" && exec "$@"`, dir}
+}
+
+func TestAFullDiskLosesNothing(t *testing.T) {
+	dir := t.TempDir()
+	d := startDaemon(t, dir, onSmallDisk(dir, "8m")...)
+	client := http.DefaultClient
+	first := 0
+	for round := range 5 {
+		ciphertexts := make(map[string][]byte)
+		status := 0
+		for len(ciphertexts) < 10_000 {
+			ciphertext := storetest.Bytes(1 + rand.IntN(200_000))
+			var id string
+			if id, status = d.create(client, d.token, ciphertext); status != http.StatusOK {
+				break
+			}
+			ciphertexts[id] = ciphertext
+		}
+		if status != http.StatusInsufficientStorage {
+			t.Fatalf("a full disk gives %d", status)
+		}
+		for range 100 {
+			if _, status := d.create(client, d.token, storetest.Bytes(500_000)); status != http.StatusInsufficientStorage {
+				t.Fatalf("a full disk gives %d", status)
+			}
+		}
+		// Down to the last byte: small ones may still fit, and then they too are there.
+		for range 10_000 {
+			ciphertext := storetest.Bytes(100)
+			id, status := d.create(client, d.token, ciphertext)
+			if status != http.StatusOK {
+				break
+			}
+			ciphertexts[id] = ciphertext
+		}
+		for id, ciphertext := range ciphertexts {
+			text, status := d.take(client, id)
+			if status != http.StatusOK || string(text) != base64.StdEncoding.EncodeToString(ciphertext) {
+				t.Errorf("taking from a full disk gives %d", status)
+			}
+			if _, status := d.take(client, id); status != http.StatusGone {
+				t.Errorf("a second time it gives %d", status)
+			}
+		}
+		t.Logf("round %d: %d secrets fitted, and all were there", round, len(ciphertexts))
+		if round == 0 {
+			first = len(ciphertexts)
+		}
+		if len(ciphertexts) < 10 || first < 10 {
+			t.Errorf("only %d fitted", len(ciphertexts))
+		}
+		storetest.Eventually(t, "there is room again", func() bool {
+			id, status := d.create(client, d.token, []byte("x"))
+			if status == http.StatusOK {
+				_, status = d.take(client, id)
+			}
+			return status == http.StatusOK
+		})
+	}
+	if status := d.end(syscall.SIGTERM); status != 0 {
+		t.Errorf("the server ended with %d", status)
+	}
+}
+
+func TestTooFewFileDescriptorsLoseNothing(t *testing.T) {
+	dir := t.TempDir()
+	d := startDaemon(t, dir, "sh", "-c", `ulimit -n 64 && exec "$@"`, "sh")
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var ids []string
+	for range 200 {
+		all.Go(func() {
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+			if id, status := d.create(client, d.token, storetest.Bytes(100_000)); status == http.StatusOK {
+				mu.Lock()
+				defer mu.Unlock()
+				ids = append(ids, id)
+			}
+		})
+	}
+	all.Wait()
+	t.Logf("%d of 200 were acknowledged", len(ids))
+	for _, id := range ids {
+		if _, status := d.take(http.DefaultClient, id); status != http.StatusOK {
+			t.Errorf("an acknowledged secret gives %d", status)
+		}
+	}
+	if id, status := d.create(http.DefaultClient, d.token, []byte("after")); status != http.StatusOK || id == "" {
+		t.Errorf("afterwards a create gives %d", status)
+	}
+	d.end(syscall.SIGTERM)
+}
+
+func TestCreateAndClaimAreOnDiskBeforeTheyAreAnswered(t *testing.T) {
+	dir := t.TempDir()
+	trace := filepath.Join(t.TempDir(), "trace")
+	d := startDaemon(t, dir, "strace", "-D", "-f", "-y", "-s", "40", "-e", "trace=read,write,fdatasync,fsync", "-o", trace)
+	id, status := d.create(http.DefaultClient, d.token, storetest.Bytes(1000))
+	if status != http.StatusOK {
+		t.Fatalf("creating: %d", status)
+	}
+	if _, status := d.take(http.DefaultClient, id); status != http.StatusOK {
+		t.Fatalf("taking: %d", status)
+	}
+	d.end(syscall.SIGTERM)
+	var raw []byte
+	storetest.Eventually(t, "the trace is whole", func() bool {
+		var err error
+		raw, err = os.ReadFile(trace)
+		return err == nil && bytes.Contains(raw, fmt.Appendf(nil, "%d +++ exited with 0", d.cmd.Process.Pid))
+	})
+	synced := func(from, to, path string) bool {
+		_, after, found := bytes.Cut(raw, []byte(from))
+		if !found {
+			t.Fatalf("%q is not in the trace", from)
+		}
+		between, _, found := bytes.Cut(after, []byte(to))
+		if !found {
+			t.Fatalf("%q is not in the trace", to)
+		}
+		return regexp.MustCompile(`f(data)?sync\(\d+<` + path + `>(\) += 0| <unfinished)`).Match(between)
+	}
+	for _, path := range []string{dir + "/secrets/[0-9a-f]{32}", dir + "/secrets", dir + "/index.db"} {
+		if !synced(`"POST /api/v1/secret`, `"HTTP/1.1 200`, path) {
+			t.Errorf("a create is answered before %s is on disk", path)
+		}
+	}
+	if !synced(`"GET /api/v1/secret`, `"HTTP/1.1 200`, dir+"/index.db") {
+		t.Error("a claim is answered before it is on disk")
+	}
+}

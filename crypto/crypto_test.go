@@ -300,7 +300,7 @@ func TestPayloadsOfAnythingElseDoNot(t *testing.T) {
 func TestKeysDoNotPrintThemselves(t *testing.T) {
 	_, fragment := seal(t, Content{Data: []byte("x")})
 	link := Link{Server: "https://example.com", Fragment: &fragment}
-	leaks := []string{fragment.Encode()[:43], hex.EncodeToString(fragment.Key[:]), fmt.Sprint(fragment.Key[:])[1:40]}
+	leaks := []string{fragment.Encode()[:43], hex.EncodeToString(fragment.Key[:]), fmt.Sprintf("%d", fragment.Key[:])[1:40]}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%o"} {
 		for _, value := range []any{fragment, &fragment, fragment.Key, link, &link, []Link{link}, struct{ F Fragment }{fragment}} {
 			for _, leak := range leaks {

@@ -107,7 +107,7 @@ func TestSendSaysWhatTheProtocolSays(t *testing.T) {
 				r.Header.Get("Authorization") != "Bearer canary-token" || r.Header.Get("Content-Type") != "application/json" {
 				t.Errorf("%s %s with %v", r.Method, r.URL, r.Header)
 			}
-			fmt.Fprintf(w, `{"id":%q}`, id)
+			_, _ = fmt.Fprintf(w, `{"id":%q}`, id)
 		})
 		if got, err := c.Send(t.Context(), ciphertext, 90*time.Second+time.Millisecond); err != nil || got != id {
 			t.Errorf("%d bytes: %v, %v", size, got, err)
@@ -120,7 +120,7 @@ func TestWithoutATokenThereIsNoHeader(t *testing.T) {
 		if r.Header["Authorization"] != nil {
 			t.Error("there is one")
 		}
-		fmt.Fprintf(w, `{"id":%q}`, uuid.New())
+		_, _ = fmt.Fprintf(w, `{"id":%q}`, uuid.New())
 	})
 	c.token = ""
 	if _, err := c.Send(t.Context(), []byte("x"), time.Second); err != nil {
@@ -176,7 +176,7 @@ func TestEachStatusHasItsError(t *testing.T) {
 				if want != nil && !errors.Is(err, want) {
 					t.Errorf("%d is not %v", status, want)
 				}
-				if want != ErrGone && errors.Is(err, ErrGone) {
+				if errors.Is(err, ErrGone) != (status == http.StatusGone) {
 					t.Errorf("%d is ErrGone", status)
 				}
 			}
@@ -232,7 +232,7 @@ func TestSendingCopiesNoCiphertext(t *testing.T) {
 			n += m
 		}
 		body := fmt.Sprintf(`{"id":%q}`, uuid.New())
-		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 		_, _ = io.Copy(io.Discard, conn)
 	})
 	var before, after runtime.MemStats

@@ -61,7 +61,7 @@ func Seal(random io.Reader, content Content) (ciphertext []byte, fragment Fragme
 		return nil, Fragment{}, err
 	}
 	defer once.clear()
-	buffer, err := appendPayload(make([]byte, nonceSize), random, content)
+	buffer, err := buildPayload(random, content)
 	if err != nil {
 		clear(buffer)
 		return nil, Fragment{}, err

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"unicode/utf8"
 )
 
@@ -22,18 +21,18 @@ const (
 	maxFilename     = 1536 // bytes of the file name in JSON, so that servers can bound a ciphertext
 )
 
-// appendPayload appends a content's payload, with padding that rounds the ciphertext's length up. The buffer holds the
-// room for the nonce already; room for the tag is left in its capacity.
-func appendPayload(buffer []byte, random io.Reader, content Content) ([]byte, error) {
+// buildPayload returns a content's payload, with padding that rounds the ciphertext's length up. It stands in a buffer
+// after nonceSize bytes of room, and the buffer's capacity leaves room for the tag.
+func buildPayload(random io.Reader, content Content) (buffer []byte, err error) {
 	filename, err := encodeFilename(content.Filename)
 	if err != nil {
-		return buffer, err
+		return nil, err
 	}
 	encoded := base64.StdEncoding.EncodedLen(len(content.Data))
-	fixed := len(buffer) + len(payloadData) + encoded + len(`"`) + len(filename) + len(payloadPad) + len(`"}`) + tagSize
+	fixed := nonceSize + len(payloadData) + encoded + len(`"`) + len(filename) + len(payloadPad) + len(`"}`) + tagSize
 	pad, spaces := padding(fixed)
 
-	buffer = slices.Grow(buffer, fixed-len(buffer)+base64.StdEncoding.EncodedLen(pad)+spaces)
+	buffer = make([]byte, nonceSize, fixed+base64.StdEncoding.EncodedLen(pad)+spaces)
 	buffer = append(buffer, payloadData...)
 	buffer = base64.StdEncoding.AppendEncode(buffer, content.Data)
 	buffer = append(buffer, '"')

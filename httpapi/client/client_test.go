@@ -24,7 +24,7 @@ import (
 )
 
 // silence is long enough for a busy machine to make progress within, and short enough to wait for.
-const silence = 500 * time.Millisecond
+const silence = time.Second
 
 func newClient(t testing.TB, server string) *Client {
 	t.Helper()

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
@@ -301,19 +302,59 @@ func TestAnEndlessAnswerEnds(t *testing.T) {
 }
 
 func TestAGetIsNeverRepeated(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	var requests atomic.Int32
 	var breaking atomic.Bool
-	c, requests := serveRaw(t, func(conn net.Conn) {
-		if !breaking.Load() {
-			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n"+text)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() { // answers as long as it is asked on one connection, until it is to break
+				defer conn.Close()
+				for r := bufio.NewReader(conn); ; {
+					if _, err := http.ReadRequest(r); err != nil {
+						return
+					}
+					requests.Add(1)
+					if breaking.Load() {
+						return
+					}
+					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n"+text)
+				}
+			}()
 		}
-	})
-	for range 5 { // connections that Go might use again, and then repeat on
+	}()
+	c := newClient(t, "http://"+listener.Addr().String())
+	// First the control: on connections that were used before, Go's transport does repeat.
+	plain := new(http.Client)
+	get := func() (err error) {
+		response, err := plain.Get("http://" + listener.Addr().String())
+		if err == nil {
+			_, err = io.Copy(io.Discard, response.Body)
+			response.Body.Close()
+		}
+		return err
+	}
+	if err := get(); err != nil {
+		t.Fatal(err)
+	}
+	breaking.Store(true)
+	before := requests.Load()
+	if err := get(); err == nil || requests.Load()-before < 2 {
+		t.Fatalf("the control made %d requests (%v)", requests.Load()-before, err)
+	}
+	for range 5 {
+		breaking.Store(false)
 		if _, err := c.Get(t.Context(), uuid.New()); err != nil {
 			t.Fatal(err)
 		}
-	}
-	breaking.Store(true)
-	for range 5 {
+		breaking.Store(true)
 		before := requests.Load()
 		if _, err := c.Get(t.Context(), uuid.New()); err == nil {
 			t.Error("it succeeded")

@@ -678,3 +678,43 @@ func FuzzToken(f *testing.F) {
 		}
 	})
 }
+
+func TestClaimsGoFirstIntoTheRoomThatIsKeptForThem(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	defer closeStore(t, s)
+	path := filepath.Join(dir, reserveName)
+	if info, err := os.Stat(path); err != nil || info.Size() != reserveSize {
+		t.Fatalf("no room is kept: %v", err)
+	}
+	// A disk that is full for as long as the reserve takes its room.
+	write := func(*indexTx) error {
+		if _, err := os.Stat(path); err == nil {
+			return diskError(errors.New("write: no space left on device"))
+		}
+		return nil
+	}
+	batch := []*job{{op: op{run: write}}, {op: op{run: write, frees: true}}, {op: op{run: write}}, {op: op{run: write, frees: true}}}
+	s.writer.commit(batch)
+	for i, j := range batch {
+		if j.frees && j.result != nil {
+			t.Errorf("job %d, which frees room, fails with %v", i, j.result)
+		}
+		if !j.frees && !errors.Is(j.result, store.ErrFull) {
+			t.Errorf("job %d, which takes room, gives %v", i, j.result)
+		}
+	}
+	if _, err := s.Draft(t.Context(), uuid.New()); !errors.Is(err, store.ErrFull) {
+		t.Errorf("while no room is kept a draft gives %v", err)
+	}
+	storetest.Eventually(t, "room is kept again", func() bool {
+		d, err := s.Draft(t.Context(), uuid.New())
+		if err == nil {
+			d.Discard()
+		}
+		return err == nil
+	})
+	if info, err := os.Stat(path); err != nil || info.Size() != reserveSize {
+		t.Errorf("no room is kept: %v", err)
+	}
+}

@@ -276,7 +276,7 @@ func TestKillingTheServerLosesAndRepeatsNothing(t *testing.T) {
 }
 
 func TestStoppingTheServerUnderLoadLosesNothing(t *testing.T) {
-	crash(t, 30, syscall.SIGTERM, 0)
+	crash(t, 100, syscall.SIGTERM, 0)
 }
 
 func TestAKilledServerLeavesNoFileOfWhatWasNotAcknowledged(t *testing.T) {

@@ -175,7 +175,7 @@ func (b *bodyReader) fill() error {
 			return io.ErrUnexpectedEOF
 		}
 		if err != nil {
-			return fmt.Errorf("reading the body: %w", err)
+			return fmt.Errorf("%w: reading the body: %w", errCaller, err)
 		}
 	}
 	return io.ErrNoProgress

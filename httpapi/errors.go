@@ -36,6 +36,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, status int, text s
 	}
 }
 
+// errCaller says that the caller's connection failed: nobody is there to be answered, and the store is not to blame.
+var errCaller = errors.New("the caller's connection failed")
+
 // requestError is an error that is the caller's: its text is the answer.
 type requestError struct {
 	status int
@@ -67,7 +70,7 @@ func (s *Server) failWith(w http.ResponseWriter, r *http.Request, err error) {
 		s.fail(w, r, http.StatusRequestTimeout, "the request came too slowly")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		s.fail(w, r, http.StatusBadRequest, "the body ends too early")
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), errors.Is(err, errCaller):
 		s.fail(w, r, http.StatusServiceUnavailable, "the caller has gone away: nothing was done")
 	case errors.Is(err, store.ErrClockJump):
 		s.log.Warn().Err(err).Msg("the store accepts nothing new until it is certain of the time")

@@ -129,8 +129,11 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, claim store.Claim)
 			w.Header().Set("Content-Length", strconv.FormatInt((claim.Size()+2)/3*4, 10))
 		}
 		if err := pace.write(w, text); err != nil {
-			return fmt.Errorf("sending a secret: %w", err)
+			return fmt.Errorf("%w: sending a secret: %w", errCaller, err)
 		}
 	}
-	return pace.flush()
+	if err := pace.flush(); err != nil {
+		return fmt.Errorf("%w: sending a secret: %w", errCaller, err)
+	}
+	return nil
 }

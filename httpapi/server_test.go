@@ -703,6 +703,27 @@ func TestTheLogNamesNoSecret(t *testing.T) {
 	}
 }
 
+func TestMoreTransfersThanMemoryAllowsAreRefusedAndConsumeNothing(t *testing.T) {
+	s := newSite(t)
+	id := s.create([]byte("still here"))
+	for range maxTransfers {
+		s.server.transfers <- struct{}{}
+	}
+	for range 3 {
+		if status, answer, h := s.do(http.MethodGet, api.SecretPath+"/"+id, nil); status != 503 || h.Get("Retry-After") == "" {
+			t.Errorf("a get gives %d %s", status, answer)
+		}
+		if status, answer := s.post(`{"data":"QUJD","expires_in":60}`); status != 503 {
+			t.Errorf("a create gives %d %s", status, answer)
+		}
+	}
+	for range maxTransfers {
+		<-s.server.transfers
+	}
+	s.wantThere(id, []byte("still here"))
+	s.wantNothing()
+}
+
 func TestHealth(t *testing.T) {
 	s := newSite(t)
 	for path, want := range map[string]string{"/ready": "ready\n", "/healthy": "healthy\n"} {

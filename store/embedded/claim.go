@@ -60,13 +60,14 @@ func (s *Store) mayClaim(r record, claimant store.Claimant) error {
 
 // claim implements store.Claim.
 type claim struct {
-	store  *Store
-	name   name
-	size   int64
-	leased bool
-	repeat bool // not the claimant's first
-	owner  store.Claimant
-	blob   *blobReader
+	store        *Store
+	name         name
+	size         int64
+	leased       bool
+	repeat       bool // not the claimant's first
+	owner        store.Claimant
+	restrictions store.Restrictions // for an undoing; the tombstone does not keep them
+	blob         *blobReader
 }
 
 // Claim implements store.Store. The ciphertext is opened before the secret is consumed: one that cannot be read is not.
@@ -96,7 +97,8 @@ func (s *Store) Claim(ctx context.Context, id store.ID, claimant store.Claimant,
 			c.leased = true
 			return nil
 		}
-		r.state, r.claimant = claimed, claimant
+		c.restrictions = r.restrictions
+		r.state, r.claimant, r.restrictions = claimed, claimant, store.Restrictions{}
 		if !c.leased {
 			return tx.putRecord(n, r)
 		}
@@ -145,7 +147,7 @@ func (c *claim) Undo(ctx context.Context) error {
 			return store.ErrGone
 		}
 		leaseEnds := r.leaseEnds
-		r.state, r.claimant, r.leaseEnds = live, store.Claimant{}, 0
+		r.state, r.claimant, r.leaseEnds, r.restrictions = live, store.Claimant{}, 0, c.restrictions
 		if leaseEnds > 0 {
 			err = tx.removeEnd(leaseEnds, endLease, c.name[:])
 		}
@@ -183,14 +185,14 @@ func (c *claim) Finish(ctx context.Context) error {
 	return c.destroy()
 }
 
-// endTheLease makes a claim final, and drops what the tombstone does not need.
+// endTheLease makes a claim final.
 func endTheLease(tx *indexTx, n name) error {
 	r, err := tx.record(n)
 	if err != nil || r.leaseEnds == 0 {
 		return err
 	}
 	leaseEnds := r.leaseEnds
-	r.leaseEnds, r.claimant, r.restrictions = 0, store.Claimant{}, store.Restrictions{}
+	r.leaseEnds, r.claimant = 0, store.Claimant{}
 	return errors.Join(tx.removeEnd(leaseEnds, endLease, n[:]), tx.putRecord(n, r))
 }
 

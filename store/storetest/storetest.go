@@ -347,7 +347,10 @@ func manySecrets(t *testing.T, s store.Store) {
 
 func undo(t *testing.T, s store.Store) {
 	want := Bytes(100_000)
-	id := Create(t, s, want, life)
+	id, restrictions := uuid.New(), store.Restrictions{Countries: []string{"DE"}, Passphrase: Bytes(32)}
+	if err := TryCreate(s, id, want, store.Secret{TTL: life, Restrictions: restrictions}); err != nil {
+		t.Fatal(err)
+	}
 	for _, lease := range []time.Duration{0, time.Minute, 0} {
 		c, err := s.Claim(context.Background(), id, NewClaimant(), lease)
 		if err != nil {
@@ -362,8 +365,8 @@ func undo(t *testing.T, s store.Store) {
 			t.Errorf("releasing after undoing: %v", err)
 		}
 	}
-	if got, err := s.Look(context.Background(), id); err != nil || got.TTL > life {
-		t.Errorf("after undoing: %v, %v", got.TTL, err)
+	if got, err := s.Look(context.Background(), id); err != nil || got.TTL > life || !reflect.DeepEqual(got.Restrictions, restrictions) {
+		t.Errorf("after undoing: %+v, %v", got, err)
 	}
 	wantTaken(t, s, id, want)
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+
+	"hakanai/httpapi/api"
 )
 
 // The body of POST /api/v1/secret can be as large as a secret, so it is never held in memory: this file reads its JSON
@@ -22,7 +24,7 @@ const (
 	maxDepth = 8
 )
 
-// errOverBound says that data decodes to more bytes than the bound.
+// errOverBound says that data decodes to more bytes than the bound, or that the body is longer than such data needs.
 var errOverBound = errors.New("the ciphertext is over the bound")
 
 // createBody is what a body holds besides data.
@@ -43,17 +45,18 @@ type bodyReader struct {
 	data   io.Writer // gets the ciphertext
 	bound  int64     // of the ciphertext, bytes
 
-	pos, end int // what is left of buffer.raw
-	other    int // bytes read that are not data
+	pos, end int   // what is left of buffer.raw
+	read     int64 // bytes of the body so far
+	other    int   // those of them that are not data
 	group    [4]byte
 	grouped  int   // characters in group: base64 comes in fours, buffers do not
 	padded   bool  // the padding was seen: data is complete
 	size     int64 // of the ciphertext so far
 }
 
-// read reads the body to its end. Errors are requestErrors for what the caller did wrong, errOverBound, or those of
+// readBody reads the body to its end. Errors are requestErrors for what the caller did wrong, errOverBound, or those of
 // the body and of the writer.
-func (b *bodyReader) read() (createBody, error) {
+func (b *bodyReader) readBody() (createBody, error) {
 	var request createBody
 	seen := make(map[string]bool)
 	if err := b.expect('{'); err != nil {
@@ -168,6 +171,9 @@ func (b *bodyReader) fill() error {
 	for range 100 {
 		n, err := b.body.Read(b.buffer.raw[:bodyBufferSize])
 		b.pos, b.end = 0, n
+		if b.read += int64(n); b.read > api.RequestBound(b.bound) {
+			return errOverBound
+		}
 		if n > 0 {
 			return nil // an error will come again
 		}
@@ -339,7 +345,7 @@ func (b *bodyReader) readEscape() error {
 	raw := [8]byte{'"'}
 	n := 1
 	for want := 2; n <= want; n++ {
-		c, err := b.nextOther() // beside the data, so that a body of escapes alone has an end
+		c, err := b.next()
 		if err != nil {
 			return err
 		}

@@ -82,7 +82,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, draft io.Write
 		data:   draft,
 		bound:  api.CiphertextBound(limit),
 	}
-	request, err := reader.read()
+	request, err := reader.readBody()
 	pace.end(err)
 	if errors.Is(err, errOverBound) {
 		return createBody{}, tooLargeFor(limit)

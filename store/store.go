@@ -20,8 +20,8 @@ import (
 // listed, logged or stored in the clear.
 type ID = uuid.UUID
 
-// Errors that callers decide by. Any other error of a store means that it could not be reached or is not well: nothing
-// was consumed and nothing was acknowledged.
+// Errors that callers decide by. Any other error of a store means that it is not well: nothing was consumed and nothing
+// was acknowledged.
 var (
 	ErrNotFound = errors.New("no such secret, or it has expired")
 	ErrGone     = errors.New("the secret has been retrieved already")
@@ -29,6 +29,9 @@ var (
 	ErrFull     = errors.New("the store is full")
 	ErrInUse    = errors.New("in use by another process")
 	ErrNoToken  = errors.New("no such token, or it has expired")
+	// ErrDown is the answer of a store that cannot be reached, or is not well. Nothing was acknowledged, and what was
+	// consumed is undone.
+	ErrDown = errors.New("the store is not available")
 	// ErrClockJump is a create's answer while the store waits to see whether a jump of the clock is real.
 	ErrClockJump = errors.New("the clock has jumped")
 )

@@ -67,7 +67,8 @@ func Run(t *testing.T, open Factory) {
 	}
 }
 
-const life = time.Hour
+// Life is how long secrets of tests live that are not about expiry.
+const Life = time.Hour
 
 // Create commits a secret with the given ciphertext and life.
 func Create(t testing.TB, s store.Store, ciphertext []byte, ttl time.Duration) store.ID {
@@ -147,7 +148,7 @@ func Eventually(t testing.TB, what string, condition func() bool) {
 
 func claimedOnce(t *testing.T, s store.Store) {
 	want := Bytes(1000)
-	id := Create(t, s, want, life)
+	id := Create(t, s, want, Life)
 	wantTaken(t, s, id, want)
 	for range 3 {
 		_, err := Take(s, id)
@@ -172,7 +173,7 @@ func anySize(t *testing.T, s store.Store) {
 			}
 			rest = rest[n:]
 		}
-		if err := d.Commit(context.Background(), store.Secret{TTL: life}); err != nil {
+		if err := d.Commit(context.Background(), store.Secret{TTL: Life}); err != nil {
 			t.Fatal(err)
 		}
 		c, err := s.Claim(context.Background(), id, NewClaimant(), 0)
@@ -210,7 +211,7 @@ func draftInvisible(t *testing.T, s store.Store) {
 	if n, _ := s.Count(context.Background()); n.Secrets != 0 {
 		t.Errorf("%d secrets are counted", n.Secrets)
 	}
-	if err := TryCreate(s, id, []byte("x"), store.Secret{TTL: life}); err != nil {
+	if err := TryCreate(s, id, []byte("x"), store.Secret{TTL: Life}); err != nil {
 		t.Errorf("the id of a discarded draft cannot be used: %v", err)
 	}
 }
@@ -224,21 +225,21 @@ func draftOnce(t *testing.T, s store.Store) {
 	if _, err := d.Write([]byte("once")); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Commit(context.Background(), store.Secret{TTL: life}); err != nil {
+	if err := d.Commit(context.Background(), store.Secret{TTL: Life}); err != nil {
 		t.Fatal(err)
 	}
 	d.Discard() // after a commit: nothing
-	if err := d.Commit(context.Background(), store.Secret{TTL: life}); err == nil {
+	if err := d.Commit(context.Background(), store.Secret{TTL: Life}); err == nil {
 		t.Error("a second commit succeeded")
 	}
 	wantTaken(t, s, id, []byte("once"))
 }
 
 func idInUse(t *testing.T, s store.Store) {
-	id := Create(t, s, []byte("first"), life)
-	wantErr(t, TryCreate(s, id, []byte("second"), store.Secret{TTL: life}), store.ErrExists)
+	id := Create(t, s, []byte("first"), Life)
+	wantErr(t, TryCreate(s, id, []byte("second"), store.Secret{TTL: Life}), store.ErrExists)
 	wantTaken(t, s, id, []byte("first"))
-	wantErr(t, TryCreate(s, id, []byte("third"), store.Secret{TTL: life}), store.ErrExists)
+	wantErr(t, TryCreate(s, id, []byte("third"), store.Secret{TTL: Life}), store.ErrExists)
 	_, err := Take(s, id)
 	wantErr(t, err, store.ErrGone)
 }
@@ -251,7 +252,7 @@ func look(t *testing.T, s store.Store) {
 		Passphrase: Bytes(32),
 	}
 	id := uuid.New()
-	if err := TryCreate(s, id, []byte("12345"), store.Secret{TTL: life, Restrictions: want}); err != nil {
+	if err := TryCreate(s, id, []byte("12345"), store.Secret{TTL: Life, Restrictions: want}); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
@@ -262,8 +263,8 @@ func look(t *testing.T, s store.Store) {
 		if !reflect.DeepEqual(got.Restrictions, want) {
 			t.Errorf("restrictions are %v, want %v", got.Restrictions, want)
 		}
-		if got.TTL <= life-time.Minute || got.TTL > life || got.Size != 5 {
-			t.Errorf("life is %s and size %d, want %s and 5", got.TTL, got.Size, life)
+		if got.TTL <= Life-time.Minute || got.TTL > Life || got.Size != 5 {
+			t.Errorf("life is %s and size %d, want %s and 5", got.TTL, got.Size, Life)
 		}
 	}
 	wantTaken(t, s, id, []byte("12345"))
@@ -278,7 +279,7 @@ func unknown(t *testing.T, s store.Store) {
 
 func expired(t *testing.T, s store.Store) {
 	id := Create(t, s, []byte("short"), 10*time.Millisecond)
-	keep := Create(t, s, []byte("long"), life)
+	keep := Create(t, s, []byte("long"), Life)
 	Eventually(t, "the secret expires", func() bool {
 		_, err := s.Look(context.Background(), id)
 		return errors.Is(err, store.ErrNotFound)
@@ -326,7 +327,7 @@ func race(t *testing.T, s store.Store, id store.ID, n int) int64 {
 }
 
 func manyClaimants(t *testing.T, s store.Store) {
-	if won := race(t, s, Create(t, s, Bytes(100), life), 10_000); won != 1 {
+	if won := race(t, s, Create(t, s, Bytes(100), Life), 10_000); won != 1 {
 		t.Errorf("%d won", won)
 	}
 }
@@ -336,7 +337,7 @@ func manySecrets(t *testing.T, s store.Store) {
 	for range 16 {
 		all.Go(func() {
 			for range 60 {
-				if won := race(t, s, Create(t, s, Bytes(100), life), 4); won != 1 {
+				if won := race(t, s, Create(t, s, Bytes(100), Life), 4); won != 1 {
 					t.Errorf("%d won", won)
 				}
 			}
@@ -348,7 +349,7 @@ func manySecrets(t *testing.T, s store.Store) {
 func undo(t *testing.T, s store.Store) {
 	want := Bytes(100_000)
 	id, restrictions := uuid.New(), store.Restrictions{Countries: []string{"DE"}, Passphrase: Bytes(32)}
-	if err := TryCreate(s, id, want, store.Secret{TTL: life, Restrictions: restrictions}); err != nil {
+	if err := TryCreate(s, id, want, store.Secret{TTL: Life, Restrictions: restrictions}); err != nil {
 		t.Fatal(err)
 	}
 	for _, lease := range []time.Duration{0, time.Minute, 0} {
@@ -365,14 +366,14 @@ func undo(t *testing.T, s store.Store) {
 			t.Errorf("releasing after undoing: %v", err)
 		}
 	}
-	if got, err := s.Look(context.Background(), id); err != nil || got.TTL > life || !reflect.DeepEqual(got.Restrictions, restrictions) {
+	if got, err := s.Look(context.Background(), id); err != nil || got.TTL > Life || !reflect.DeepEqual(got.Restrictions, restrictions) {
 		t.Errorf("after undoing: %+v, %v", got, err)
 	}
 	wantTaken(t, s, id, want)
 }
 
 func undoRace(t *testing.T, s store.Store) {
-	id := Create(t, s, []byte("contended"), life)
+	id := Create(t, s, []byte("contended"), Life)
 	var all sync.WaitGroup
 	var won atomic.Int64
 	for i := range 16 {
@@ -411,7 +412,7 @@ func undoRace(t *testing.T, s store.Store) {
 
 func leaseRepeat(t *testing.T, s store.Store) {
 	want := Bytes(70_000)
-	id := Create(t, s, want, life)
+	id := Create(t, s, want, Life)
 	claimant := NewClaimant()
 	for range 3 {
 		c, err := s.Claim(context.Background(), id, claimant, time.Minute)
@@ -432,7 +433,7 @@ func leaseRepeat(t *testing.T, s store.Store) {
 }
 
 func leaseFinish(t *testing.T, s store.Store) {
-	id := Create(t, s, []byte("leased"), life)
+	id := Create(t, s, []byte("leased"), Life)
 	claimant := NewClaimant()
 	c, err := s.Claim(context.Background(), id, claimant, time.Minute)
 	if err != nil {
@@ -446,7 +447,7 @@ func leaseFinish(t *testing.T, s store.Store) {
 }
 
 func leaseEnds(t *testing.T, s store.Store) {
-	id := Create(t, s, []byte("leased"), life)
+	id := Create(t, s, []byte("leased"), Life)
 	claimant := NewClaimant()
 	c, err := s.Claim(context.Background(), id, claimant, 100*time.Millisecond)
 	if err != nil {
@@ -469,7 +470,7 @@ func leaseEnds(t *testing.T, s store.Store) {
 func leaseWithinLife(t *testing.T, s store.Store) {
 	id := Create(t, s, []byte("short"), time.Second)
 	claimant := NewClaimant()
-	c, err := s.Claim(context.Background(), id, claimant, life)
+	c, err := s.Claim(context.Background(), id, claimant, Life)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -477,7 +478,7 @@ func leaseWithinLife(t *testing.T, s store.Store) {
 		t.Fatal(err)
 	}
 	Eventually(t, "the secret's end ends the lease", func() bool {
-		c, err := s.Claim(context.Background(), id, claimant, life)
+		c, err := s.Claim(context.Background(), id, claimant, Life)
 		if err == nil {
 			err = c.Release()
 		}
@@ -486,7 +487,7 @@ func leaseWithinLife(t *testing.T, s store.Store) {
 }
 
 func leaseUndoRepeat(t *testing.T, s store.Store) {
-	id := Create(t, s, []byte("leased"), life)
+	id := Create(t, s, []byte("leased"), Life)
 	claimant := NewClaimant()
 	first, err := s.Claim(context.Background(), id, claimant, time.Minute)
 	if err != nil {
@@ -507,7 +508,7 @@ func leaseUndoRepeat(t *testing.T, s store.Store) {
 }
 
 func finalNotRepeatable(t *testing.T, s store.Store) {
-	id := Create(t, s, []byte("final"), life)
+	id := Create(t, s, []byte("final"), Life)
 	claimant := NewClaimant()
 	c, err := s.Claim(context.Background(), id, claimant, 0)
 	if err != nil {
@@ -540,14 +541,14 @@ func tokens(t *testing.T, s store.Store) {
 	_, err := s.Token(ctx, hash)
 	wantErr(t, err, store.ErrNoToken)
 	for _, limit := range []int64{0, 12345} { // the second replaces the first
-		if err := s.PutToken(ctx, hash, store.Token{TTL: life, UploadSizeLimit: limit}); err != nil {
+		if err := s.PutToken(ctx, hash, store.Token{TTL: Life, UploadSizeLimit: limit}); err != nil {
 			t.Fatal(err)
 		}
 		got, err := s.Token(ctx, hash)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.UploadSizeLimit != limit || got.TTL > life || got.TTL < life-time.Minute {
+		if got.UploadSizeLimit != limit || got.TTL > Life || got.TTL < Life-time.Minute {
 			t.Errorf("token is %+v", got)
 		}
 		if n, err := s.Count(ctx); err != nil || n.Tokens != 1 {
@@ -571,7 +572,7 @@ func firstToken(t *testing.T, s store.Store) {
 	var stored atomic.Int64
 	for range 32 {
 		all.Go(func() {
-			ok, err := s.PutFirstToken(context.Background(), store.TokenHash(Bytes(32)), store.Token{TTL: life})
+			ok, err := s.PutFirstToken(context.Background(), store.TokenHash(Bytes(32)), store.Token{TTL: Life})
 			if err != nil {
 				t.Error(err)
 			}
@@ -596,7 +597,7 @@ func tokenExpires(t *testing.T, s store.Store) {
 		_, err := s.Token(ctx, hash)
 		return errors.Is(err, store.ErrNoToken)
 	})
-	if ok, err := s.PutFirstToken(ctx, store.TokenHash(Bytes(32)), store.Token{TTL: life}); err != nil || !ok {
+	if ok, err := s.PutFirstToken(ctx, store.TokenHash(Bytes(32)), store.Token{TTL: Life}); err != nil || !ok {
 		t.Errorf("after the only token has expired there can be no first one: %v", err)
 	}
 	Eventually(t, "it is not counted", func() bool {
@@ -613,8 +614,8 @@ func counts(t *testing.T, s store.Store) {
 		}
 	}
 	want(0)
-	a := Create(t, s, []byte("a"), life)
-	Create(t, s, []byte("b"), life)
+	a := Create(t, s, []byte("a"), Life)
+	Create(t, s, []byte("b"), Life)
 	want(2)
 	c, err := s.Claim(context.Background(), a, NewClaimant(), 0)
 	if err != nil {

@@ -1,0 +1,233 @@
+package valkey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/valkey-io/valkey-go"
+
+	"hakanai/store"
+)
+
+// call is one run of a script.
+type call struct {
+	script script
+	keys   []string
+	args   []string
+	// durable makes the call wait for replicas, when it has changed something.
+	durable bool
+	// large keeps the call off the connections that small ones share.
+	large bool
+}
+
+// reply is what a script returned.
+type reply struct {
+	status string                 // its first or only value
+	values []valkey.ValkeyMessage // the others
+}
+
+// changed tells whether the reply promises something that a failover must not take back.
+func (r reply) changed() bool {
+	return r.status == "done" || r.status == "first" || r.status == "repeat"
+}
+
+// failure is a call that was not answered, or not confirmed, within its time.
+type failure struct {
+	err error
+	// happened says that the script may have run. Then somebody must undo it.
+	happened bool
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+
+func (f *failure) Unwrap() error { return f.err }
+
+// mayHaveHappened tells whether a call that failed with err may have changed something.
+func mayHaveHappened(err error) bool {
+	var f *failure
+	return errors.As(err, &f) && f.happened
+}
+
+var (
+	errNotConfirmed = errors.New("too few replicas have confirmed it")
+	errOddReply     = errors.New("a script returned what it never returns")
+)
+
+// run runs a script. It does not end with the caller's context: a script that is on its way cannot be called back, so
+// whoever sent it waits for what it did, for at most the budget.
+// Errors: store.ErrFull, store.ErrDown.
+func (s *Store) run(ctx context.Context, c call) (r reply, err error) {
+	err = s.try(ctx, budget, func(ctx context.Context, clients clients) error {
+		r, err = s.attempt(ctx, clients, c)
+		return err
+	})
+	return r, err
+}
+
+// clients are the two ways to talk to Valkey.
+type clients struct{ shared, single valkey.Client }
+
+// try makes attempts until one succeeds, or fails for good, or the time is over.
+func (s *Store) try(ctx context.Context, patience time.Duration, attempt func(context.Context, clients) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	happened := false
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
+		clients, err := s.connections()
+		if err == nil {
+			err = attempt(ctx, clients)
+		} else if patience == budget {
+			return &failure{err, happened} // it is known to be down: nobody waits for it
+		}
+		if err == nil {
+			return nil
+		}
+		again, sent := judge(err)
+		happened = happened || sent
+		if again {
+			timer := time.NewTimer(pause)
+			select {
+			case <-timer.C:
+				continue
+			case <-ctx.Done():
+				timer.Stop()
+			}
+		}
+		return &failure{explain(err), happened}
+	}
+}
+
+// judge tells of an error whether another attempt may help, and whether the command may have been executed.
+func judge(err error) (again, sent bool) {
+	var dial *net.OpError
+	if answer, ok := valkey.IsValkeyErr(err); ok {
+		text := answer.Error()
+		if isFull(text) {
+			return false, false
+		}
+		// An error in a script stops it in the middle. All other answers refuse a command before it has begun.
+		inScript := strings.Contains(text, "script:")
+		return !inScript, inScript
+	}
+	switch {
+	case errors.Is(err, errOddReply):
+		return false, true
+	case errors.Is(err, store.ErrDown), errors.Is(err, errNoPlace):
+		return true, false
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return true, false
+	}
+	return true, true
+}
+
+func isFull(text string) bool { return strings.HasPrefix(text, "OOM") }
+
+// explain makes an error one that callers of a store decide by.
+func explain(err error) error {
+	if answer, ok := valkey.IsValkeyErr(err); ok && isFull(answer.Error()) {
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	}
+	if errors.Is(err, store.ErrDown) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", store.ErrDown, err)
+}
+
+var errNoPlace = errors.New("too many commands are under way")
+
+// place takes a place among those that may use Valkey at once, so that nothing piles up while it does not answer.
+func place(ctx context.Context, places chan struct{}) (leave func(), err error) {
+	select {
+	case places <- struct{}{}:
+		return func() { <-places }, nil
+	case <-ctx.Done():
+		return nil, errNoPlace
+	}
+}
+
+// attempt runs the script once, by its name, and by its source where Valkey has not seen it.
+func (s *Store) attempt(ctx context.Context, clients clients, c call) (reply, error) {
+	send, places := s.sendShared, s.sharedPlaces
+	need := 0
+	if c.durable {
+		need = s.monitor.replicas()
+	}
+	switch {
+	case need > 0:
+		send, places = s.sendConfirmed, s.singlePlaces
+	case c.large:
+		send, places = s.sendSingle, s.singlePlaces
+	}
+	leave, err := place(ctx, places)
+	if err != nil {
+		return reply{}, err
+	}
+	defer leave()
+	r, err := send(ctx, clients, c, "EVALSHA", c.script.sha1, need)
+	if answer, ok := valkey.IsValkeyErr(err); ok && answer.IsNoScript() {
+		return send(ctx, clients, c, "EVAL", c.script.source, need)
+	}
+	return r, err
+}
+
+func (c call) build(b valkey.Builder, verb, script string) valkey.Completed {
+	return b.Arbitrary(verb, script, fmt.Sprint(len(c.keys))).Keys(c.keys...).Args(c.args...).Build()
+}
+
+func (s *Store) sendShared(ctx context.Context, clients clients, c call, verb, script string, _ int) (reply, error) {
+	return readReply(clients.shared.Do(ctx, c.build(clients.shared.B(), verb, script)))
+}
+
+func (s *Store) sendSingle(ctx context.Context, clients clients, c call, verb, script string, _ int) (reply, error) {
+	return readReply(clients.single.Do(ctx, c.build(clients.single.B(), verb, script)))
+}
+
+// sendConfirmed sends the script and WAIT over one connection, since WAIT waits for what its own connection wrote.
+func (s *Store) sendConfirmed(
+	ctx context.Context, clients clients, c call, verb, script string, need int,
+) (reply, error) {
+	timeout := confirmTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = max(min(timeout, time.Until(deadline)-50*time.Millisecond), time.Millisecond)
+	}
+	connection, release := clients.single.Dedicate()
+	defer release()
+	results := connection.DoMulti(ctx,
+		c.build(connection.B(), verb, script),
+		connection.B().Wait().Numreplicas(int64(need)).Timeout(timeout.Milliseconds()).Build())
+	r, err := readReply(results[0])
+	if err != nil || !r.changed() {
+		return r, err
+	}
+	confirmed, err := results[1].AsInt64()
+	if err != nil {
+		return reply{}, fmt.Errorf("%w: %s", errNotConfirmed, err) //nolint:errorlint // whatever it was, the script ran
+	}
+	if confirmed < int64(need) {
+		return reply{}, fmt.Errorf("%w: %d of %d", errNotConfirmed, confirmed, need)
+	}
+	return r, nil
+}
+
+// readReply reads a status, or an array that begins with one.
+func readReply(result valkey.ValkeyResult) (r reply, err error) {
+	message, err := result.ToMessage()
+	if err != nil {
+		return reply{}, err
+	}
+	if message.IsArray() {
+		values, err := message.ToArray()
+		if err != nil || len(values) == 0 {
+			return reply{}, errOddReply
+		}
+		message, r.values = values[0], values[1:]
+	}
+	if r.status, err = message.ToString(); err != nil {
+		return reply{}, errOddReply
+	}
+	return r, nil
+}

@@ -1,0 +1,154 @@
+package valkey
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/valkey-io/valkey-go"
+
+	"hakanai/store"
+)
+
+// draft implements store.Draft. Full pieces are written to Valkey as they come; the last one goes with the commit.
+type draft struct {
+	store  *Store
+	keys   keys
+	nonce  string
+	piece  []byte // what is not written yet
+	pieces int    // how many are written
+	size   int64
+	err    error // why it can no longer be committed
+}
+
+var errDraftOver = errors.New("the draft has been committed or discarded")
+
+// Draft implements store.Store.
+func (s *Store) Draft(_ context.Context, id store.ID) (store.Draft, error) {
+	if err := s.monitor.down(); err != nil {
+		return nil, err
+	}
+	nonce, err := s.nonce()
+	if err != nil {
+		return nil, err
+	}
+	return &draft{store: s, keys: keysOf(id), nonce: nonce}, nil
+}
+
+func (d *draft) Write(p []byte) (n int, err error) {
+	if d.err != nil {
+		return 0, d.err
+	}
+	for n < len(p) {
+		if len(d.piece) == pieceSize {
+			if err := d.append(); err != nil {
+				d.fail(err)
+				return n, err
+			}
+		}
+		m := min(len(p)-n, pieceSize-len(d.piece))
+		d.piece = append(d.piece, p[n:n+m]...)
+		n += m
+	}
+	d.size += int64(n)
+	return n, nil
+}
+
+// append writes a full piece.
+func (d *draft) append() error {
+	_, err := d.store.run(context.Background(), call{
+		script: d.store.scripts.append,
+		keys:   []string{d.keys.draft(d.nonce)},
+		args:   []string{field(d.pieces), valkey.BinaryString(d.piece), milliseconds(draftLife)},
+		large:  true,
+	})
+	if err != nil {
+		return fmt.Errorf("writing ciphertext: %w", err)
+	}
+	d.pieces++
+	d.piece = d.piece[:0]
+	return nil
+}
+
+// fail ends a draft for good. Its buffer is not used again: a command that was given up may still read it.
+func (d *draft) fail(err error) {
+	d.clear()
+	d.err, d.piece = err, nil
+}
+
+// Commit implements store.Draft.
+func (d *draft) Commit(ctx context.Context, secret store.Secret) error {
+	if d.err != nil {
+		return d.err
+	}
+	if secret.TTL < time.Millisecond {
+		return fmt.Errorf("a secret cannot live for %s", secret.TTL)
+	}
+	restrictions := ""
+	if !secret.Restrictions.None() {
+		b, err := json.Marshal(secret.Restrictions)
+		if err != nil {
+			return fmt.Errorf("encoding restrictions: %w", err)
+		}
+		restrictions = string(b)
+	}
+	r, err := d.store.run(ctx, call{
+		script: d.store.scripts.commit,
+		keys:   []string{d.keys.secret, d.keys.gone, d.keys.draft(d.nonce), d.keys.live},
+		args: []string{
+			d.keys.name, d.nonce, milliseconds(secret.TTL), strconv.FormatInt(d.size, 10),
+			strconv.Itoa(d.pieces + 1), valkey.BinaryString(d.piece), restrictions,
+		},
+		durable: true,
+		large:   len(d.piece) > inlineSize,
+	})
+	switch {
+	case err != nil:
+		if mayHaveHappened(err) {
+			d.store.repairs.add(repair{call: d.revocation(), until: time.Now().Add(draftLife)})
+			d.pieces = 0 // the revocation removes them
+		}
+	case r.status == "exists":
+		err = store.ErrExists
+	case r.status != "done":
+		err = fmt.Errorf("%w: pieces of the draft have gone", store.ErrDown)
+	}
+	if err != nil {
+		d.fail(err)
+		return err
+	}
+	d.err, d.piece = errDraftOver, nil
+	return nil
+}
+
+// revocation takes the secret back, if it is there.
+func (d *draft) revocation() call {
+	return call{
+		script: d.store.scripts.revoke,
+		keys:   []string{d.keys.secret, d.keys.live, d.keys.draft(d.nonce)},
+		args:   []string{d.keys.name, d.nonce},
+	}
+}
+
+// Discard implements store.Draft. What cannot be removed now expires by itself.
+func (d *draft) Discard() {
+	if d.err == nil {
+		d.fail(errDraftOver)
+	}
+}
+
+// clear removes the pieces that are written.
+func (d *draft) clear() {
+	if d.pieces == 0 {
+		return
+	}
+	s, key := d.store, d.keys.draft(d.nonce)
+	_ = s.try(context.Background(), budget, func(ctx context.Context, c clients) error {
+		return c.shared.Do(ctx, c.shared.B().Unlink().Key(key).Build()).Error()
+	})
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

@@ -1,0 +1,60 @@
+package valkey
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"strconv"
+
+	"hakanai/store"
+)
+
+// buckets is how many groups the secrets are in. The keys of a group share a hash tag, and with it a slot of a Cluster:
+// so one script can change a secret and the index of the live ones in its group together.
+const buckets = 256
+
+// prefix begins every key, so that a database may be shared.
+const prefix = "hakanai:"
+
+// Every key of the store. A secret is at any time under one of secret and claimed, and gone says that it has been
+// claimed.
+type keys struct {
+	name    string // of the secret: a hash of its id
+	secret  string // hash: size, expires (ms since 1970), restrictions, draft, and the pieces of ciphertext as 0, 1, …
+	gone    string // the tombstone, empty; it goes when the secret would have gone
+	claimed string // what secret was, with operation, claimant and until; it goes by itself soon
+	live    string // sorted set: the live secrets of the bucket by their ends
+}
+
+// keysOf names a secret's keys. Its name is a hash of the id, so that a look at the database opens no link: an id has
+// 122 random bits, which nobody guesses back from the hash.
+func keysOf(id store.ID) keys {
+	sum := sha256.Sum256(append([]byte("hakanai secret "), id[:]...))
+	name := base64.RawURLEncoding.EncodeToString(sum[:16])
+	bucket := prefix + "{" + hex.EncodeToString(sum[16:17]) + "}:"
+	return keys{
+		name:    name,
+		secret:  bucket + "secret:" + name,
+		gone:    bucket + "gone:" + name,
+		claimed: bucket + "claimed:" + name,
+		live:    bucket + "live",
+	}
+}
+
+// draft names the hash of a draft's pieces. Two drafts of one secret do not meet.
+func (k keys) draft(nonce string) string {
+	return k.live[:len(k.live)-len("live")] + "draft:" + nonce
+}
+
+// liveKey names the sorted set of a bucket.
+func liveKey(bucket int) string {
+	return prefix + "{" + hex.EncodeToString([]byte{byte(bucket)}) + "}:live"
+}
+
+// tokensKey names the sorted set of live tokens by their ends; tokenKey a token's record. They share a slot.
+const tokensKey = prefix + "{tokens}"
+
+func tokenKey(hash store.TokenHash) string { return tokensKey + ":" + hex.EncodeToString(hash[:]) }
+
+// field names a piece of ciphertext in its hash.
+func field(piece int) string { return strconv.Itoa(piece) }

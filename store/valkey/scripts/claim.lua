@@ -1,0 +1,44 @@
+#!lua flags=allow-oom
+-- Claims a secret: this is what decides who gets it.
+-- KEYS: secret, gone, claimed, live.
+-- ARGV: name, operation, claimant or '' for a final claim, lease in ms, life of the ciphertext in ms, largest size that
+-- is answered with the ciphertext.
+-- Returns {first or repeat, size, ciphertext or false}, {gone}, {none}, or {late} when the
+-- operation has been undone. The same operation may be repeated.
+local secret, gone, claimed, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local name, operation, claimant, lease = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local keep, inline = ARGV[5], tonumber(ARGV[6])
+
+local function answer(kind)
+	local size = tonumber(redis.call('HGET', claimed, 'size'))
+	return {kind, size, size <= inline and redis.call('HGET', claimed, '0')}
+end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local expires = redis.call('HGET', secret, 'expires')
+if expires then
+	if redis.call('HEXISTS', secret, 'undone:' .. operation) == 1 then
+		return {'late'}
+	end
+	redis.call('RENAME', secret, claimed)
+	redis.call('HSET', claimed, 'operation', operation, 'claimant', claimant, 'until', math.min(tonumber(expires), now + lease))
+	redis.call('PEXPIRE', claimed, keep)
+	redis.call('SET', gone, '', 'PXAT', expires)
+	redis.call('ZREM', live, name)
+	return answer('first')
+end
+if redis.call('EXISTS', gone) == 0 then
+	return {'none'}
+end
+local owner = redis.call('HMGET', claimed, 'operation', 'claimant', 'until')
+if owner[1] == operation then
+	redis.call('HSET', claimed, 'operation', operation) -- a write, for WAIT to wait for
+	return answer('first')
+end
+if claimant ~= '' and owner[2] == claimant and tonumber(owner[3]) > now then
+	-- From here on the claim is this operation's: the first one can no longer undo it.
+	redis.call('HSET', claimed, 'operation', operation)
+	return answer('repeat')
+end
+return {'gone'}

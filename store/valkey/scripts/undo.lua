@@ -1,0 +1,26 @@
+#!lua flags=allow-oom
+-- Puts a claimed secret back as it was, if the claim is still this operation's. Repeating it is harmless.
+-- With 'fence', or when there was nothing to undo, the operation is remembered: a claim of it that is still on its way
+-- here comes too late (see claim.lua).
+-- KEYS: secret, gone, claimed, live. ARGV: name, operation, 'fence' or ''.
+local secret, gone, claimed, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local name, operation, fence = ARGV[1], ARGV[2], ARGV[3] == 'fence'
+
+if redis.call('HGET', claimed, 'operation') == operation then
+	local expires = redis.call('HGET', claimed, 'expires')
+	redis.call('HDEL', claimed, 'operation', 'claimant', 'until')
+	redis.call('RENAME', claimed, secret)
+	redis.call('PEXPIREAT', secret, expires)
+	redis.call('DEL', gone)
+	redis.call('ZADD', live, expires, name)
+else
+	fence = true
+end
+if fence then
+	for _, key in ipairs({secret, claimed}) do
+		if redis.call('EXISTS', key) == 1 then
+			redis.call('HSET', key, 'undone:' .. operation, '')
+		end
+	end
+end
+return 'done'

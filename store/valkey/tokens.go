@@ -1,0 +1,73 @@
+package valkey
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/valkey-io/valkey-go"
+
+	"hakanai/store"
+)
+
+// PutToken implements store.Store.
+func (s *Store) PutToken(ctx context.Context, hash store.TokenHash, token store.Token) error {
+	_, err := s.putToken(ctx, hash, token, "")
+	return err
+}
+
+// PutFirstToken implements store.Store.
+func (s *Store) PutFirstToken(ctx context.Context, hash store.TokenHash, token store.Token) (bool, error) {
+	return s.putToken(ctx, hash, token, "first")
+}
+
+func (s *Store) putToken(ctx context.Context, hash store.TokenHash, token store.Token, first string) (bool, error) {
+	if token.TTL < time.Millisecond {
+		return false, fmt.Errorf("a token cannot live for %s", token.TTL)
+	}
+	r, err := s.run(ctx, call{
+		script: s.scripts.putToken,
+		keys:   []string{tokenKey(hash), tokensKey},
+		args: []string{
+			hex.EncodeToString(hash[:]), milliseconds(token.TTL), strconv.FormatInt(token.UploadSizeLimit, 10), first,
+		},
+		durable: true,
+	})
+	return r.status == "done", err
+}
+
+// Token implements store.Store.
+func (s *Store) Token(ctx context.Context, hash store.TokenHash) (token store.Token, err error) {
+	key := tokenKey(hash)
+	err = s.try(ctx, budget, func(ctx context.Context, c clients) error {
+		token = store.Token{}
+		results := c.shared.DoMulti(ctx, c.shared.B().Get().Key(key).Build(), c.shared.B().Pttl().Key(key).Build())
+		limit, err := results[0].AsInt64()
+		if valkey.IsValkeyNil(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		left, err := results[1].AsInt64()
+		token = store.Token{TTL: time.Duration(left) * time.Millisecond, UploadSizeLimit: limit}
+		return err
+	})
+	if err == nil && token.TTL <= 0 {
+		return store.Token{}, store.ErrNoToken
+	}
+	return token, err
+}
+
+// RemoveToken implements store.Store.
+func (s *Store) RemoveToken(ctx context.Context, hash store.TokenHash) error {
+	_, err := s.run(ctx, call{
+		script:  s.scripts.removeToken,
+		keys:    []string{tokenKey(hash), tokensKey},
+		args:    []string{hex.EncodeToString(hash[:])},
+		durable: true,
+	})
+	return err
+}

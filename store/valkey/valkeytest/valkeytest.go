@@ -1,0 +1,528 @@
+//go:build unix
+
+// Package valkeytest runs real Valkey servers (or Redis 7) for tests: alone, with TLS and users, with replicas and
+// Sentinels, and as a Cluster. They listen on free ports of the loopback interface, keep their files in the test's own
+// directory, and end with the test.
+package valkeytest
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/big"
+	mathrand "math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Settings are those of a server's configuration file. An empty value leaves a default of this package out.
+type Settings map[string]string
+
+// defaults keep the store's promises, as the documentation tells operators.
+func defaults() Settings {
+	return Settings{
+		"appendonly":               "yes",
+		"appendfsync":              "always",
+		"save":                     `""`,
+		"maxmemory-policy":         "noeviction",
+		"repl-diskless-sync-delay": "0",
+		"repl-timeout":             "60",
+	}
+}
+
+// Server is a process, which can be killed, paused and started again.
+type Server struct {
+	Port int
+	Dir  string
+
+	tb       testing.TB
+	sentinel bool
+	socket   bool
+
+	mu      sync.Mutex
+	process *os.Process
+	ended   chan struct{}
+}
+
+// Address is where the server listens.
+func (s *Server) Address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)) }
+
+// Socket is the path of the server's unix socket.
+func (s *Server) Socket() string { return filepath.Join(s.Dir, "socket") }
+
+// Standalone starts one server. Its DSN is redis://ADDRESS.
+func Standalone(tb testing.TB, settings Settings) *Server {
+	tb.Helper()
+	return newServer(tb, settings, false)
+}
+
+// DSN is that of a server alone, without TLS or users.
+func (s *Server) DSN() string { return "redis://" + s.Address() }
+
+func newServer(tb testing.TB, settings Settings, sentinel bool) *Server {
+	tb.Helper()
+	s := &Server{tb: tb, Dir: shortTempDir(tb), sentinel: sentinel}
+	s.Port = freePort(tb)
+	all := Settings{}
+	if !sentinel {
+		all = defaults()
+	}
+	maps.Copy(all, settings)
+	lines := []string{
+		"bind 127.0.0.1", "dir " + s.Dir, "daemonize no", "logfile \"\"",
+		"unixsocket " + s.Socket(),
+	}
+	if all["tls-port"] != "" { // the value is where the port goes
+		all["tls-port"] = strconv.Itoa(s.Port)
+		lines = append(lines, "port 0")
+	} else {
+		lines = append(lines, "port "+strconv.Itoa(s.Port))
+	}
+	if all["cluster-enabled"] == "yes" {
+		all["cluster-port"] = strconv.Itoa(freePort(tb))
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		for _, value := range strings.Split(all[name], "\n") { // several lines of one name
+			if value != "" {
+				lines = append(lines, name+" "+value)
+			}
+		}
+	}
+	if err := os.WriteFile(s.configuration(), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.Kill)
+	s.Start()
+	return s
+}
+
+func (s *Server) configuration() string { return filepath.Join(s.Dir, "server.conf") }
+
+// Start starts the process, and waits until it takes commands.
+func (s *Server) Start() {
+	s.tb.Helper()
+	if err := s.start(); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+func (s *Server) start() error {
+	args := []string{s.configuration()}
+	if s.sentinel {
+		args = append(args, "--sentinel")
+	}
+	command := exec.Command(program(s.tb, "server"), args...)
+	output, err := command.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	command.Stderr = command.Stdout
+	if err := command.Start(); err != nil {
+		return err
+	}
+	ready, ended := make(chan bool, 1), make(chan struct{})
+	var log strings.Builder
+	go func() {
+		lines := bufio.NewScanner(output)
+		for lines.Scan() {
+			line := lines.Text()
+			if log.Len() < 1<<16 {
+				log.WriteString(line + "\n")
+			}
+			if strings.Contains(line, "eady to accept connections") || strings.Contains(line, "Sentinel ID is") {
+				select {
+				case ready <- true:
+				default:
+				}
+			}
+		}
+		_, _ = io.Copy(io.Discard, output)
+		_ = command.Wait()
+		close(ended)
+	}()
+	s.mu.Lock()
+	s.process, s.ended = command.Process, ended
+	s.mu.Unlock()
+	select {
+	case <-ready:
+		return nil
+	case <-ended:
+		return fmt.Errorf("the server ended at its start:\n%s", log.String())
+	case <-time.After(30 * time.Second):
+		return errors.New("the server is not ready after 30 s")
+	}
+}
+
+// Kill ends the process at once, as a power cut would. It can be started again.
+func (s *Server) Kill() { s.end(syscall.SIGKILL) }
+
+// Stop ends the process in order.
+func (s *Server) Stop() { s.end(syscall.SIGTERM) }
+
+func (s *Server) end(signal os.Signal) {
+	s.mu.Lock()
+	process, ended := s.process, s.ended
+	s.process = nil
+	s.mu.Unlock()
+	if process == nil {
+		return
+	}
+	_ = process.Signal(signal)
+	_ = process.Signal(syscall.SIGCONT) // a paused one cannot end in order
+	<-ended
+}
+
+// Pause stops the process where it is, as a stalled machine would. Resume lets it go on.
+func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+
+// Resume ends a pause.
+func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
+
+func (s *Server) signal(signal os.Signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil {
+		s.tb.Fatal("the server does not run")
+	}
+	if err := s.process.Signal(signal); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+// Running tells whether the process is there.
+func (s *Server) Running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.process != nil
+}
+
+// Command sends one command, its words separated by spaces, and returns the reply as the command line tool prints it.
+func (s *Server) Command(words ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	args := append([]string{"-s", s.Socket()}, words...)
+	out, err := exec.CommandContext(ctx, program(s.tb, "cli"), args...).CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
+// MustCommand is Command for what has to succeed.
+func (s *Server) MustCommand(words ...string) string {
+	s.tb.Helper()
+	out, err := s.Command(words...)
+	if err != nil || strings.HasPrefix(out, "ERR") || strings.HasPrefix(out, "(error)") {
+		s.tb.Fatalf("%s: %s (%v)", strings.Join(words, " "), out, err)
+	}
+	return out
+}
+
+// program finds Valkey's or Redis' program.
+func program(tb testing.TB, kind string) string {
+	for _, name := range []string{"valkey-", "redis-"} {
+		if path, err := exec.LookPath(name + kind); err == nil {
+			return path
+		}
+	}
+	tb.Fatal("valkey-" + kind + " is missing; install valkey-server (8) or redis-server (7)")
+	return ""
+}
+
+// freePort finds a port that nobody listens on, outside the range that outgoing connections use.
+func freePort(tb testing.TB) int {
+	for range 1000 {
+		port := 10000 + mathrand.IntN(22000)
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		_ = listener.Close()
+		return port
+	}
+	tb.Fatal("no port is free")
+	return 0
+}
+
+// shortTempDir makes a directory whose path is short enough for a unix socket in it.
+func shortTempDir(tb testing.TB) string {
+	dir, err := os.MkdirTemp("", "valkey")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// eventually waits for a condition.
+func eventually(tb testing.TB, what string, condition func() bool) {
+	tb.Helper()
+	for range 600 {
+		if condition() {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	tb.Fatalf("not within 30 s: %s", what)
+}
+
+// TLS is a server that speaks TLS alone, and lets in one user alone, who may do what the store needs and no more.
+type TLS struct {
+	*Server
+	CA             string // PEM file
+	User, Password string
+}
+
+// Permissions are those that the store needs, as an ACL rule.
+const Permissions = "~hakanai:* resetchannels -@all +hello +auth +ping +client|setname +select +role +time +info " +
+	"+config|get +cluster|slots +cluster|shards +cluster|info +cluster|nodes +evalsha +eval +wait +get +pttl +hget +hset +hmget " +
+	"+hdel +hlen +hexists +exists +set +del +unlink +rename +pexpire +pexpireat +zadd +zrem +zremrangebyscore +zcard +zcount"
+
+// StandaloneTLS starts one.
+func StandaloneTLS(tb testing.TB) *TLS {
+	tb.Helper()
+	dir := tb.TempDir()
+	ca, cert, key := certificates(tb, dir)
+	t := &TLS{CA: ca, User: "hakanai", Password: "p@ss/word?#:%"}
+	t.Server = newServer(tb, Settings{
+		"tls-port": "yes", "tls-cert-file": cert, "tls-key-file": key, "tls-ca-cert-file": ca, "tls-auth-clients": "no",
+		"user": "default off\n" + t.User + " on >" + t.Password + " " + Permissions +
+			"\nadmin on nopass ~* +@all",
+	}, false)
+	return t
+}
+
+// certificates makes an authority and a certificate for 127.0.0.1.
+func certificates(tb testing.TB, dir string) (ca, cert, key string) {
+	tb.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	write := func(name, kind string, der []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			tb.Fatal(err)
+		}
+		return path
+	}
+	cert = write("cert.pem", "CERTIFICATE", der)
+	return cert, cert, write("key.pem", "PRIVATE KEY", keyDER)
+}
+
+// Replicated is a primary with replicas, watched by three Sentinels.
+type Replicated struct {
+	Servers   []*Server // which of them is the primary changes
+	Sentinels []*Server
+	tb        testing.TB
+}
+
+const masterName = "main"
+
+// WithSentinels starts a primary with two replicas and three Sentinels.
+func WithSentinels(tb testing.TB) *Replicated {
+	tb.Helper()
+	r := &Replicated{tb: tb}
+	primary := newServer(tb, nil, false)
+	r.Servers = append(r.Servers, primary)
+	for range 2 {
+		r.Servers = append(r.Servers, newServer(tb, Settings{"replicaof": "127.0.0.1 " + strconv.Itoa(primary.Port)}, false))
+	}
+	r.awaitReplicas()
+	for range 3 {
+		r.Sentinels = append(r.Sentinels, newServer(tb, Settings{
+			"sentinel": fmt.Sprintf("monitor %s 127.0.0.1 %d 2\ndown-after-milliseconds %[1]s 500\nfailover-timeout %[1]s 3000\n"+
+				"parallel-syncs %[1]s 2", masterName, primary.Port),
+		}, true))
+	}
+	eventually(tb, "the Sentinels know each other and both replicas", func() bool {
+		for _, sentinel := range r.Sentinels {
+			out, _ := sentinel.Command("SENTINEL", "MASTER", masterName)
+			if !strings.Contains(out, "num-other-sentinels\n2") || !strings.Contains(out, "num-slaves\n2") {
+				return false
+			}
+		}
+		return true
+	})
+	return r
+}
+
+// DSN names the Sentinels.
+func (r *Replicated) DSN() string {
+	addresses := make([]string, 0, len(r.Sentinels))
+	for _, sentinel := range r.Sentinels {
+		addresses = append(addresses, sentinel.Address())
+	}
+	return "redis://" + strings.Join(addresses, ",") + "/0?master=" + masterName
+}
+
+// Primary is the server that most Sentinels call the primary.
+func (r *Replicated) Primary() *Server {
+	votes := make(map[string]int)
+	for _, sentinel := range r.Sentinels {
+		out, _ := sentinel.Command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", masterName)
+		votes[out]++
+	}
+	for _, server := range r.Servers {
+		if votes[fmt.Sprintf("127.0.0.1\n%d", server.Port)] >= 2 {
+			return server
+		}
+	}
+	return nil
+}
+
+// AwaitFailover waits until another server than the old one is the primary, and says so itself.
+func (r *Replicated) AwaitFailover(old *Server) *Server {
+	r.tb.Helper()
+	var primary *Server
+	eventually(r.tb, "a replica becomes the primary", func() bool {
+		primary = r.Primary()
+		return primary != nil && primary != old && primary.Role() == "master"
+	})
+	return primary
+}
+
+// Role is what the server says it is: master, slave, or nothing when it does not answer.
+func (s *Server) Role() string {
+	out, err := s.Command("ROLE")
+	if err != nil {
+		return ""
+	}
+	role, _, _ := strings.Cut(out, "\n")
+	return role
+}
+
+// Heal starts and resumes what is down, and waits until the primary has all the others as replicas.
+func (r *Replicated) Heal() {
+	r.tb.Helper()
+	for _, server := range slices.Concat(r.Servers, r.Sentinels) {
+		if !server.Running() {
+			server.Start()
+		}
+	}
+	r.awaitReplicas()
+}
+
+func (r *Replicated) awaitReplicas() {
+	r.tb.Helper()
+	eventually(r.tb, "one primary has all the others as replicas", func() bool {
+		complete := 0
+		for _, server := range r.Servers {
+			out, _ := server.Command("INFO", "replication")
+			if strings.Contains(out, "role:master") {
+				complete += strings.Count(out, "state=online")
+			} else if !strings.Contains(out, "master_link_status:up") {
+				return false
+			}
+		}
+		return complete == len(r.Servers)-1
+	})
+}
+
+// Cluster is three primaries with a replica each.
+type Cluster struct {
+	Servers []*Server
+	tb      testing.TB
+}
+
+// NewCluster starts one.
+func NewCluster(tb testing.TB) *Cluster {
+	tb.Helper()
+	c := &Cluster{tb: tb}
+	args := []string{"--cluster", "create"}
+	for range 6 {
+		server := newServer(tb, Settings{
+			"cluster-enabled": "yes", "cluster-node-timeout": "1000", "cluster-replica-validity-factor": "0",
+		}, false)
+		c.Servers = append(c.Servers, server)
+		args = append(args, server.Address())
+	}
+	args = append(args, "--cluster-replicas", "1", "--cluster-yes")
+	if out, err := exec.Command(program(tb, "cli"), args...).CombinedOutput(); err != nil {
+		tb.Fatalf("making the Cluster: %v\n%s", err, out)
+	}
+	c.AwaitWell()
+	return c
+}
+
+// DSN names all nodes.
+func (c *Cluster) DSN() string {
+	addresses := make([]string, 0, len(c.Servers))
+	for _, server := range c.Servers {
+		addresses = append(addresses, server.Address())
+	}
+	return "redis://" + strings.Join(addresses, ",")
+}
+
+// Primaries are the nodes that are written to now.
+func (c *Cluster) Primaries() (primaries []*Server) {
+	for _, server := range c.Servers {
+		if server.Role() == "master" {
+			primaries = append(primaries, server)
+		}
+	}
+	return primaries
+}
+
+// Heal starts what is down, and waits until all is well.
+func (c *Cluster) Heal() {
+	c.tb.Helper()
+	for _, server := range c.Servers {
+		if !server.Running() {
+			server.Start()
+		}
+	}
+	c.AwaitWell()
+}
+
+// AwaitWell waits until every node says that the Cluster is well, and each of three primaries has its replica.
+func (c *Cluster) AwaitWell() {
+	c.tb.Helper()
+	eventually(c.tb, "the Cluster is well", func() bool {
+		primaries := 0
+		for _, server := range c.Servers {
+			state, _ := server.Command("CLUSTER", "INFO")
+			if !strings.Contains(state, "cluster_state:ok") || !strings.Contains(state, "cluster_known_nodes:6") {
+				return false
+			}
+			replication, _ := server.Command("INFO", "replication")
+			switch {
+			case strings.Contains(replication, "role:master") && strings.Contains(replication, "state=online"):
+				primaries++
+			case strings.Contains(replication, "master_link_status:up"):
+			default:
+				return false
+			}
+		}
+		return primaries == 3
+	})
+}

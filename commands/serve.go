@@ -8,9 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -19,7 +17,6 @@ import (
 
 	"hakanai/httpapi"
 	"hakanai/store"
-	"hakanai/store/embedded"
 )
 
 func (p *program) serveCommand() *cli.Command {
@@ -27,7 +24,7 @@ func (p *program) serveCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "serve",
 		Usage:     "run the server",
-		UsageText: "hakanai serve [--data-dir DIR] [--listen ADDRESS] [--port PORT]",
+		UsageText: "hakanai serve [--data-dir DIR | --redis-dsn DSN] [--listen ADDRESS] [--port PORT]",
 		Flags: []cli.Flag{
 			&cli.IntFlag{
 				Name: "port", EnvVars: []string{"HAKANAI_PORT"}, Value: 8080, Usage: "the `PORT` to listen on",
@@ -40,6 +37,19 @@ func (p *program) serveCommand() *cli.Command {
 				Name: "data-dir", EnvVars: []string{"HAKANAI_DATA_DIR"}, Value: defaultDataDir(),
 				DefaultText: "$STATE_DIRECTORY, else $XDG_STATE_HOME/hakanai",
 				Usage:       "the `DIR` of the embedded store",
+			},
+			&cli.StringFlag{
+				Name: "redis-dsn", EnvVars: []string{"HAKANAI_REDIS_DSN"}, DefaultText: "none: the embedded store",
+				Usage: "keep secrets in the Valkey or Redis at `DSN`, such as redis://localhost:6379",
+			},
+			&cli.StringFlag{
+				Name: "redis-wait-replicas", EnvVars: []string{"HAKANAI_REDIS_WAIT_REPLICAS"}, Value: "auto",
+				Usage: "the `NUMBER` of replicas that must have a secret, and its retrieval, before they are answered; " +
+					"auto is 1 where there are replicas",
+			},
+			&cli.BoolFlag{
+				Name: "strict-store-check", EnvVars: []string{"HAKANAI_STRICT_STORE_CHECK"},
+				Usage: "refuse to run on a Valkey whose settings can lose secrets or bring them back",
 			},
 			&cli.GenericFlag{
 				Name: "upload-size-limit", EnvVars: []string{"HAKANAI_UPLOAD_SIZE_LIMIT"}, Value: &limit,
@@ -58,12 +68,13 @@ func (p *program) serveCommand() *cli.Command {
 			if port < 0 || port > 65535 {
 				return usageError("--port must be from 0 to 65535, and is %d", port)
 			}
-			if c.String("data-dir") == "" {
-				return usageError("there is no place for data: set --data-dir")
+			place, err := readPlace(c)
+			if err != nil {
+				return err
 			}
 			return p.serve(c.Context, serveOptions{
 				address:         net.JoinHostPort(c.String("listen"), strconv.Itoa(port)),
-				dataDir:         c.String("data-dir"),
+				store:           place,
 				uploadSizeLimit: int64(limit),
 				maxTTL:          time.Duration(maxTTL),
 			})
@@ -74,24 +85,9 @@ func (p *program) serveCommand() *cli.Command {
 // serveOptions are the settings of serve, checked.
 type serveOptions struct {
 	address         string
-	dataDir         string
+	store           storePlace
 	uploadSizeLimit int64
 	maxTTL          time.Duration
-}
-
-// defaultDataDir is where systemd or the desktop's conventions say that state belongs, or "" if nothing says so.
-func defaultDataDir() string {
-	if dirs := os.Getenv("STATE_DIRECTORY"); dirs != "" {
-		first, _, _ := strings.Cut(dirs, ":")
-		return first
-	}
-	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "hakanai")
-	}
-	if home, err := os.UserHomeDir(); err == nil {
-		return filepath.Join(home, ".local", "state", "hakanai")
-	}
-	return ""
 }
 
 // serve runs the server until it is told to stop. The first signal stops it gently, a second one at once.
@@ -100,14 +96,11 @@ func (p *program) serve(ctx context.Context, options serveOptions) (err error) {
 	defer stop()
 	context.AfterFunc(ctx, stop) // what comes after the first has its usual effect
 
+	ctx, refuse := context.WithCancelCause(ctx)
+	defer refuse(nil)
+
 	log := p.logger()
-	secrets, err := embedded.Open(embedded.Options{
-		Dir:    options.dataDir,
-		Report: func(err error) { log.Error().Err(err).Msg("the embedded store has met a problem") },
-	})
-	if errors.Is(err, store.ErrInUse) {
-		return withHint(err, "another hakanai serve is running on this directory: stop it, or choose another --data-dir")
-	}
+	secrets, err := options.store.open(log, refuse)
 	if err != nil {
 		return err
 	}
@@ -128,14 +121,25 @@ func (p *program) serve(ctx context.Context, options serveOptions) (err error) {
 	if err := server.Serve(ctx, listener); err != nil {
 		return err
 	}
+	if err := context.Cause(ctx); errors.Is(err, errUnsafeStore) {
+		return withHint(err, "change the settings of Valkey, or run without --strict-store-check")
+	}
 	log.Info().Msg("stopped")
 	return nil
 }
 
 // introduce makes the first token of a new store, and shows it: on standard error, and never in the log, since logs
-// are kept and passed on.
+// are kept and passed on. While the store is not there yet, this waits for it in the background.
 func (p *program) introduce(ctx context.Context, secrets store.Store, address string) error {
 	token, err := httpapi.MakeFirstToken(ctx, secrets, rand.Reader)
+	if errors.Is(err, store.ErrDown) {
+		time.AfterFunc(introduceAgain, func() {
+			if ctx.Err() == nil {
+				_ = p.introduce(ctx, secrets, address) // what goes wrong with a store that is up, the next request shows
+			}
+		})
+		return nil
+	}
 	if err != nil || token == "" {
 		return err
 	}
@@ -151,6 +155,9 @@ To try it:
 `, token, token, address)
 	return nil
 }
+
+// introduceAgain is how often a store that is down is asked for its first token.
+const introduceAgain = 500 * time.Millisecond
 
 // logger writes for people on a terminal, and JSON elsewhere.
 func (p *program) logger() zerolog.Logger {

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -46,6 +47,9 @@ type daemon struct {
 	cmd   *exec.Cmd
 	url   string
 	token string // of the first start of its directory
+
+	mu  sync.Mutex
+	log []string // lines
 }
 
 var (
@@ -57,11 +61,17 @@ var (
 // it listens.
 func startDaemon(t testing.TB, dir string, prefix ...string) *daemon {
 	t.Helper()
+	return startServe(t, []string{"--data-dir", dir}, prefix...)
+}
+
+// startServe starts the program with flags, and waits until it listens.
+func startServe(t testing.TB, flags []string, prefix ...string) *daemon {
+	t.Helper()
 	program, err := buildProgram()
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := append(prefix, program, "serve", "--port", "0", "--data-dir", dir)
+	args := slices.Concat(prefix, []string{program, "serve", "--port", "0"}, flags)
 	d := &daemon{t: t, cmd: exec.Command(args[0], args[1:]...)}
 	stderr, err := d.cmd.StderrPipe()
 	if err != nil {
@@ -71,21 +81,48 @@ func startDaemon(t testing.TB, dir string, prefix ...string) *daemon {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.cmd.Process.Kill() })
-	var log strings.Builder
+	listening := make(chan bool)
+	go func() {
+		defer close(listening)
+		d.read(stderr, listening)
+	}()
+	if <-listening {
+		return d
+	}
+	t.Fatalf("the server has not started:\n%s", d.logged(""))
+	return nil
+}
+
+// read reads what the server prints, and tells when it listens.
+func (d *daemon) read(stderr io.Reader, listening chan<- bool) {
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
-		log.WriteString(lines.Text() + "\n")
+		d.mu.Lock()
+		d.log = append(d.log, lines.Text())
 		if found := tokenLine.FindStringSubmatch(lines.Text()); found != nil {
 			d.token = found[1]
 		}
-		if found := addressLine.FindStringSubmatch(lines.Text()); found != nil {
+		found := addressLine.FindStringSubmatch(lines.Text())
+		if found != nil {
 			d.url = found[1]
-			go func() { _, _ = io.Copy(io.Discard, stderr) }()
-			return d
+		}
+		d.mu.Unlock()
+		if found != nil {
+			listening <- true
 		}
 	}
-	t.Fatalf("the server has not started:\n%s", log.String())
-	return nil
+}
+
+// logged returns the lines of the log that have a text in them.
+func (d *daemon) logged(text string) (lines []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, line := range d.log {
+		if strings.Contains(line, text) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // end sends a signal and returns the exit status, -1 for a killed process.

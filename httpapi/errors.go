@@ -72,6 +72,8 @@ func (s *Server) failWith(w http.ResponseWriter, r *http.Request, err error) {
 		s.fail(w, r, http.StatusBadRequest, "the body ends too early")
 	case errors.Is(err, context.Canceled), errors.Is(err, errCaller):
 		s.fail(w, r, http.StatusServiceUnavailable, "the caller has gone away: nothing was done")
+	case errors.Is(err, store.ErrDown): // the store itself has said so, once
+		s.fail(w, r, http.StatusServiceUnavailable, "the store is not available: try again soon")
 	case errors.Is(err, store.ErrClockJump):
 		s.log.Warn().Err(err).Msg("the store accepts nothing new until it is certain of the time")
 		s.fail(w, r, http.StatusServiceUnavailable, "the server's clock is being set: try again soon")

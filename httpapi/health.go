@@ -2,29 +2,44 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"sync"
 	"time"
+
+	"hakanai/store"
 )
 
-// ready answers GET /ready: whether this server takes requests.
+// ready answers GET /ready: whether requests should be sent to this server.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() {
 		s.fail(w, r, http.StatusServiceUnavailable, "stopping")
 		return
 	}
-	s.say(w, "ready")
+	if s.storeIsWell(w, r) {
+		s.say(w, "ready")
+	}
 }
 
 // healthy answers GET /healthy: whether what this server depends on answers too.
 func (s *Server) healthy(w http.ResponseWriter, r *http.Request) {
-	if err := s.health.now(r.Context()); err != nil {
-		s.log.Error().Err(err).Msg("the store is not healthy")
-		s.fail(w, r, http.StatusServiceUnavailable, "store")
-		return
+	if s.storeIsWell(w, r) {
+		s.say(w, "healthy")
 	}
-	s.say(w, "healthy")
+}
+
+// storeIsWell answers with the name of the store, and false, if it is not.
+func (s *Server) storeIsWell(w http.ResponseWriter, r *http.Request) bool {
+	err := s.health.now(r.Context())
+	if err == nil {
+		return true
+	}
+	if !errors.Is(err, store.ErrDown) { // which the store itself has said
+		s.log.Error().Err(err).Msg("the store is not healthy")
+	}
+	s.fail(w, r, http.StatusServiceUnavailable, "store")
+	return false
 }
 
 func (s *Server) say(w http.ResponseWriter, text string) {

@@ -72,9 +72,19 @@ func (f *fleet) stop() {
 	f.t.Helper()
 	for _, d := range f.servers {
 		if status := d.end(syscall.SIGTERM); status != 0 {
-			f.t.Errorf("a server ended with %d:\n%s", status, strings.Join(d.logged(""), "\n"))
+			f.t.Errorf("a server ended with %d:\n%s", status, strings.Join(d.notable(), "\n"))
 		}
 	}
+}
+
+// notable are the lines of the log that are not about requests.
+func (d *daemon) notable() (lines []string) {
+	for _, line := range d.logged("") {
+		if !strings.Contains(line, `"message":"request"`) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 func (f *fleet) create(i int, ciphertext []byte) (id string, status int) {
@@ -259,7 +269,9 @@ func (l *traffic) finish() {
 	l.t.Helper()
 	l.stopping.Store(true)
 	l.done.Wait()
+	began := time.Now()
 	l.check()
+	l.t.Logf("CHECK %s", time.Since(began))
 }
 
 func (l *traffic) check() {
@@ -454,7 +466,7 @@ func TestUnsafeSettingsOfValkeyAreNamed(t *testing.T) {
 	d.awaitReady()
 	storetest.Eventually(t, "the first token is printed", func() bool { return len(d.logged("hakanai send")) == 1 })
 	if lines := d.logged("brings back secrets"); len(lines) != 1 {
-		t.Errorf("there is no warning:\n%s", strings.Join(d.logged(""), "\n"))
+		t.Errorf("there is no warning:\n%s", strings.Join(d.notable(), "\n"))
 	}
 	id, _ := d.create(http.DefaultClient, d.token, []byte("not gone"))
 	server.MustCommand("SAVE")
@@ -476,7 +488,7 @@ func TestUnsafeSettingsOfValkeyAreNamed(t *testing.T) {
 		t.Errorf("with --strict-store-check the server ends with %d", status)
 	}
 	if len(strict.logged("allkeys-lru removes secrets")) != 1 || len(strict.logged("without --strict-store-check")) != 1 {
-		t.Errorf("it does not say why:\n%s", strings.Join(strict.logged(""), "\n"))
+		t.Errorf("it does not say why:\n%s", strings.Join(strict.notable(), "\n"))
 	}
 }
 
@@ -514,4 +526,3 @@ func TestMemoryDoesNotGrowWithSecretsOnValkey(t *testing.T) {
 		t.Errorf("peak memory is %d MiB", down>>20)
 	}
 }
-

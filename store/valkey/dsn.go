@@ -242,10 +242,7 @@ func (d *DSN) check() error {
 func (d *DSN) cluster() bool { return d.master == "" && len(d.addresses) > 1 }
 
 // String tells where Valkey is, without credentials.
-func (d *DSN) String() string {
-	if d == nil {
-		return ""
-	}
+func (d DSN) String() string {
 	text := strings.Join(d.addresses, ",")
 	if d.master != "" {
 		text = "master " + d.master + " of the Sentinels " + text
@@ -260,7 +257,7 @@ func (d *DSN) String() string {
 }
 
 // GoString keeps %#v from printing what String hides.
-func (d *DSN) GoString() string { return "valkey.DSN(" + d.String() + ")" }
+func (d DSN) GoString() string { return "valkey.DSN(" + d.String() + ")" }
 
 // options are the client's settings that the DSN decides.
 func (d *DSN) options() valkey.ClientOption {

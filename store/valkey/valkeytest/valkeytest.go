@@ -60,7 +60,11 @@ type Server struct {
 	mu      sync.Mutex
 	process *os.Process
 	ended   chan struct{}
+	log     []string // the last lines of it
 }
+
+// logLines is how many lines of a server's log are shown when its test fails.
+const logLines = 60
 
 // Address is where the server listens.
 func (s *Server) Address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)) }
@@ -109,7 +113,12 @@ func newServer(tb testing.TB, settings Settings, sentinel bool) *Server {
 	if err := os.WriteFile(s.configuration(), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(s.Kill)
+	tb.Cleanup(func() {
+		s.Kill()
+		if tb.Failed() {
+			tb.Logf("the log of %s:\n%s", s.Address(), s.lastLog())
+		}
+	})
 	s.Start()
 	return s
 }
@@ -139,14 +148,13 @@ func (s *Server) start() error {
 		return err
 	}
 	ready, ended := make(chan bool, 1), make(chan struct{})
-	var log strings.Builder
 	go func() {
 		lines := bufio.NewScanner(output)
 		for lines.Scan() {
 			line := lines.Text()
-			if log.Len() < 1<<16 {
-				log.WriteString(line + "\n")
-			}
+			s.mu.Lock()
+			s.log = append(s.log[max(0, len(s.log)-logLines+1):], line)
+			s.mu.Unlock()
 			if strings.Contains(line, "eady to accept connections") || strings.Contains(line, "Sentinel ID is") {
 				select {
 				case ready <- true:
@@ -165,10 +173,16 @@ func (s *Server) start() error {
 	case <-ready:
 		return nil
 	case <-ended:
-		return fmt.Errorf("the server ended at its start:\n%s", log.String())
+		return fmt.Errorf("the server ended at its start:\n%s", s.lastLog())
 	case <-time.After(30 * time.Second):
 		return errors.New("the server is not ready after 30 s")
 	}
+}
+
+func (s *Server) lastLog() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.log, "\n")
 }
 
 // Kill ends the process at once, as a power cut would. It can be started again.
@@ -360,7 +374,7 @@ func WithSentinels(tb testing.TB) *Replicated {
 	r.awaitReplicas()
 	for range 3 {
 		r.Sentinels = append(r.Sentinels, newServer(tb, Settings{
-			"sentinel": fmt.Sprintf("monitor %s 127.0.0.1 %d 2\ndown-after-milliseconds %[1]s 500\nfailover-timeout %[1]s 3000\n"+
+			"sentinel": fmt.Sprintf("monitor %s 127.0.0.1 %d 2\ndown-after-milliseconds %[1]s 1000\nfailover-timeout %[1]s 3000\n"+
 				"parallel-syncs %[1]s 2", masterName, primary.Port),
 		}, true))
 	}
@@ -421,12 +435,18 @@ func (s *Server) Role() string {
 	return role
 }
 
-// Heal starts and resumes what is down, and waits until the primary has all the others as replicas.
+// Heal starts what is down, as replicas of the primary, and waits until the primary has all the others as replicas.
+// Sentinel makes a primary that has come back a replica too, but waits for many seconds before it does.
 func (r *Replicated) Heal() {
 	r.tb.Helper()
+	primary := r.Primary()
 	for _, server := range slices.Concat(r.Servers, r.Sentinels) {
-		if !server.Running() {
-			server.Start()
+		if server.Running() {
+			continue
+		}
+		server.Start()
+		if primary != nil && !server.sentinel {
+			server.MustCommand("REPLICAOF", "127.0.0.1", strconv.Itoa(primary.Port))
 		}
 	}
 	r.awaitReplicas()

@@ -3,6 +3,7 @@
 package commands
 
 import (
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -269,32 +270,18 @@ func (l *traffic) finish() {
 	l.t.Helper()
 	l.stopping.Store(true)
 	l.done.Wait()
-	began := time.Now()
 	l.check()
-	l.t.Logf("CHECK %s", time.Since(began))
 }
 
 func (l *traffic) check() {
 	l.t.Helper()
-	lost, lostShaken, twice := 0, 0, 0
+	lost, twice := 0, 0
 	for i, id := range l.open {
 		if text, status := l.take(i%2, id); status != http.StatusOK || len(text) == 0 {
 			lost++
 		}
 	}
-	for i, id := range l.shaken {
-		text, status := l.take(i%2, id)
-		for range 40 { // a claim that had no answer may still wait to be undone
-			if status == http.StatusOK {
-				break
-			}
-			time.Sleep(100 * time.Millisecond)
-			text, status = l.take(i%2, id)
-		}
-		if status != http.StatusOK || len(text) == 0 {
-			lostShaken++
-		}
-	}
+	lostShaken := l.lost()
 	for id, times := range l.delivered {
 		if times > 1 {
 			twice++
@@ -304,9 +291,12 @@ func (l *traffic) check() {
 	}
 	l.t.Logf("%d secrets delivered, of them twice: %d; %d acknowledged and not tried, of them lost: %d; "+
 		"%d tried in vain, of them lost: %d; %d creates refused, of them oddly: %d",
-		len(l.delivered), twice, len(l.open), lost, len(l.shaken), lostShaken, l.refused, l.slow)
-	if twice+lost+lostShaken > 0 {
-		l.t.Errorf("%d secrets were delivered twice, and %d are lost", twice, lost+lostShaken)
+		len(l.delivered), twice, len(l.open), lost, len(l.shaken), len(lostShaken), l.refused, l.slow)
+	if twice+lost+len(lostShaken) > 0 {
+		l.t.Errorf("%d secrets were delivered twice, and %d are lost", twice, lost+len(lostShaken))
+	}
+	for id, answer := range lostShaken {
+		l.t.Logf("%s: %s", id, answer)
 	}
 	if l.slow > 0 {
 		l.t.Errorf("%d creates were refused slowly or oddly", l.slow)
@@ -314,6 +304,30 @@ func (l *traffic) check() {
 	if len(l.delivered) < 50 || len(l.open) < 20 {
 		l.t.Error("too little has happened for the test to mean anything")
 	}
+}
+
+// lost are those of the shaken secrets that cannot be taken, with the last answer. A claim that had no answer may still
+// wait to be undone, so each is asked for again and again.
+func (l *traffic) lost() map[string]string {
+	left := make(map[string]string)
+	for _, id := range l.shaken {
+		left[id] = ""
+	}
+	for range 50 {
+		for id := range left {
+			text, status := l.take(rand.IntN(2), id)
+			if status == http.StatusOK && len(text) > 0 {
+				delete(left, id)
+				continue
+			}
+			left[id] = fmt.Sprintf("%d %q", status, text)
+		}
+		if len(left) == 0 {
+			break
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	return left
 }
 
 // serving waits until creates succeed on both servers.

@@ -139,6 +139,7 @@ func (s *Server) start() error {
 		args = append(args, "--sentinel")
 	}
 	command := exec.Command(program(s.tb, "server"), args...)
+	bound(command)
 	output, err := command.StdoutPipe()
 	if err != nil {
 		return err

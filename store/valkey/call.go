@@ -54,6 +54,7 @@ func mayHaveHappened(err error) bool {
 
 var (
 	errNotConfirmed = errors.New("too few replicas have confirmed it")
+	errNoPrimary    = fmt.Errorf("%w: the primary is changing", store.ErrDown)
 	errOddReply     = errors.New("a script returned what it never returns")
 )
 
@@ -152,12 +153,8 @@ func place(ctx context.Context, places chan struct{}) (leave func(), err error) 
 // attempt runs the script once, by its name, and by its source where Valkey has not seen it.
 func (s *Store) attempt(ctx context.Context, clients clients, c call) (reply, error) {
 	send, places := s.sendShared, s.sharedPlaces
-	need := 0
-	if c.durable {
-		need = s.monitor.replicas()
-	}
 	switch {
-	case need > 0:
+	case c.durable && s.monitor.confirming():
 		send, places = s.sendConfirmed, s.singlePlaces
 	case c.large:
 		send, places = s.sendSingle, s.singlePlaces
@@ -167,9 +164,9 @@ func (s *Store) attempt(ctx context.Context, clients clients, c call) (reply, er
 		return reply{}, err
 	}
 	defer leave()
-	r, err := send(ctx, clients, c, "EVALSHA", c.script.sha1, need)
+	r, err := send(ctx, clients, c, "EVALSHA", c.script.sha1)
 	if answer, ok := valkey.IsValkeyErr(err); ok && answer.IsNoScript() {
-		return send(ctx, clients, c, "EVAL", c.script.source, need)
+		return send(ctx, clients, c, "EVAL", c.script.source)
 	}
 	return r, err
 }
@@ -178,26 +175,31 @@ func (c call) build(b valkey.Builder, verb, script string) valkey.Completed {
 	return b.Arbitrary(verb, script, fmt.Sprint(len(c.keys))).Keys(c.keys...).Args(c.args...).Build()
 }
 
-func (s *Store) sendShared(ctx context.Context, clients clients, c call, verb, script string, _ int) (reply, error) {
+func (s *Store) sendShared(ctx context.Context, clients clients, c call, verb, script string) (reply, error) {
 	return readReply(clients.shared.Do(ctx, c.build(clients.shared.B(), verb, script)))
 }
 
-func (s *Store) sendSingle(ctx context.Context, clients clients, c call, verb, script string, _ int) (reply, error) {
+func (s *Store) sendSingle(ctx context.Context, clients clients, c call, verb, script string) (reply, error) {
 	return readReply(clients.single.Do(ctx, c.build(clients.single.B(), verb, script)))
 }
 
-// sendConfirmed sends the script and WAIT over one connection, since WAIT waits for what its own connection wrote.
-func (s *Store) sendConfirmed(
-	ctx context.Context, clients clients, c call, verb, script string, need int,
-) (reply, error) {
+// sendConfirmed sends the script and WAIT over one connection, since WAIT waits for what its own connection wrote. The
+// connection is one to the server that was the primary when the number of replicas was found out: another primary may
+// have more.
+func (s *Store) sendConfirmed(ctx context.Context, clients clients, c call, verb, script string) (reply, error) {
 	timeout := confirmTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = max(min(timeout, time.Until(deadline)-50*time.Millisecond), time.Millisecond)
 	}
-	connection, release := clients.single.Dedicate()
+	command := c.build(clients.single.B(), verb, script)
+	address, need := s.monitor.primary(command.Slot())
+	node, ok := clients.single.Nodes()[address]
+	if !ok {
+		return reply{}, errNoPrimary
+	}
+	connection, release := node.Dedicate()
 	defer release()
-	results := connection.DoMulti(ctx,
-		c.build(connection.B(), verb, script),
+	results := connection.DoMulti(ctx, command,
 		connection.B().Wait().Numreplicas(int64(need)).Timeout(timeout.Milliseconds()).Build())
 	r, err := readReply(results[0])
 	if err != nil || !r.changed() {

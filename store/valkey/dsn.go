@@ -272,6 +272,7 @@ func (d *DSN) options() valkey.ClientOption {
 		// A single address of a unix socket or with a database is no node of a Cluster.
 		ForceSingleClient: d.unix || d.master == "" && d.database != 0,
 	}
+	options.ClusterOption.ShardsRefreshInterval = topologyRefresh
 	if d.unix {
 		options.DialCtxFn = func(ctx context.Context, path string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
 			return dialer.DialContext(ctx, "unix", path)

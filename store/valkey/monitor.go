@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -22,8 +24,12 @@ const (
 	bufferSize = 32 << 10
 	// unanswered is how long a shared connection may stay without an answer before it is given up.
 	unanswered = 2 * time.Second
+	// sentinelBuffer is bufferSize for a Sentinel, which says little.
+	sentinelBuffer = 4 << 10
 	// idleLife is how long a connection of the pool is kept without use.
 	idleLife = 30 * time.Second
+
+	clientName = "hakanai"
 )
 
 // monitor connects to Valkey, asks it at short intervals how it is, and tells the others: while it is known to be down
@@ -31,18 +37,21 @@ const (
 type monitor struct {
 	options Options
 
-	mu      sync.RWMutex
-	clients *clients // nil until Valkey was reached for the first time
-	err     error    // why it is down
-	need    int      // replicas that must confirm
+	mu         sync.RWMutex
+	clients    *clients // nil until Valkey was reached for the first time
+	err        error    // why it is down
+	view       view
+	replicated bool // there is a replica, or there was one
 
-	found []string // what was found unsafe, and told
+	sentinels *sentinels
+	online    map[string]bool // replicas that were online at the primary, and that the Sentinels do not think down
+	found     []string        // what was found unsafe, and told
 }
 
 var errConnecting = fmt.Errorf("%w: connecting", store.ErrDown)
 
 func newMonitor(options Options) *monitor {
-	return &monitor{options: options, err: errConnecting, need: max(options.Replicas, 0)}
+	return &monitor{options: options, err: errConnecting, sentinels: newSentinels(options.DSN)}
 }
 
 // connections returns the clients, or why there are none to use just now.
@@ -62,11 +71,38 @@ func (m *monitor) down() error {
 	return m.err
 }
 
-// replicas is how many must confirm what may not be lost.
-func (m *monitor) replicas() int {
+// confirming tells whether anything needs to be confirmed by replicas.
+func (m *monitor) confirming() bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.need
+	return m.need(0) > 0
+}
+
+// need is how many replicas must confirm where so many may be promoted. Where there were replicas once, at least one
+// must: that none is there just now is when it matters.
+func (m *monitor) need(promotable int) int {
+	switch {
+	case m.options.Replicas != Auto:
+		return m.options.Replicas
+	case m.replicated:
+		return max(promotable, 1)
+	}
+	return 0
+}
+
+// primary returns the address of the primary that has a slot, and how many of its replicas must confirm.
+func (m *monitor) primary(slot uint16) (address string, need int) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	s, _ := m.view.of(slot)
+	return s.primary, m.need(s.promotable)
+}
+
+// see takes over a new view.
+func (m *monitor) see(v view) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.view, m.replicated = v, m.replicated || v.replicated()
 }
 
 func (m *monitor) run(ctx context.Context) {
@@ -130,7 +166,7 @@ func (m *monitor) connect() (clients, error) {
 		return *c, nil
 	}
 	options := m.options.DSN.options()
-	options.ClientName = "hakanai"
+	options.ClientName = clientName
 	options.ClientSetInfo = valkey.DisableClientSetInfo
 	options.DisableCache = true
 	options.DisableRetry = true // repeating is decided in try
@@ -168,10 +204,13 @@ func (m *monitor) close() {
 		m.clients.shared.Close()
 		m.clients.single.Close()
 	}
+	m.sentinels.close()
 	m.clients, m.err = nil, errors.New("the store is closed")
 }
 
-// examinePrimary asks the one server that is written to.
+var errOddRole = errors.New("it answers ROLE in a way that is not known")
+
+// examinePrimary asks the one server that is written to, and the Sentinels if there are any.
 func (m *monitor) examinePrimary(ctx context.Context, client valkey.Client) error {
 	role, err := client.Do(ctx, client.B().Role().Build()).ToArray()
 	if err != nil {
@@ -182,7 +221,7 @@ func (m *monitor) examinePrimary(ctx context.Context, client valkey.Client) erro
 		name, err = role[0].ToString()
 	}
 	if err != nil || name == "" {
-		return errors.New("it answers ROLE in a way that is not known")
+		return errOddRole
 	}
 	if name != "master" || len(role) < 3 {
 		return fmt.Errorf("it is a %s, which cannot be written to", name)
@@ -191,42 +230,115 @@ func (m *monitor) examinePrimary(ctx context.Context, client valkey.Client) erro
 	if err != nil {
 		return err
 	}
-	// Where replicas were seen once, they are waited for: that none is there just now is when it matters.
-	m.expectReplicas(client.Mode() == valkey.ClientModeSentinel || len(connected) > 0)
-	if need := m.replicas(); len(connected) < need {
+	var address string
+	for address = range client.Nodes() {
+	}
+	v := one(address, min(len(connected), 1)) // who promotes replicas, and which, nobody tells
+	if client.Mode() == valkey.ClientModeSentinel {
+		online, err := readReplicas(connected)
+		if err != nil {
+			return err
+		}
+		if v, err = m.askSentinels(ctx, v, online); err != nil {
+			return err
+		}
+	}
+	m.see(v)
+	primary, need := m.primary(0)
+	if primary != address {
+		return fmt.Errorf("the Sentinels call %s the primary, which is not connected yet", primary)
+	}
+	if len(connected) < need {
 		return fmt.Errorf("%d replicas are connected to it, and %d must confirm", len(connected), need)
 	}
 	return nil
 }
 
+// readReplicas reads the addresses of the replicas that are online from an answer to ROLE.
+func readReplicas(connected []valkey.ValkeyMessage) (addresses []string, err error) {
+	for _, message := range connected {
+		replica, err := message.AsStrSlice()
+		if err != nil || len(replica) < 2 {
+			return nil, errOddRole
+		}
+		addresses = append(addresses, net.JoinHostPort(replica[0], replica[1]))
+	}
+	return addresses, nil
+}
+
+// askSentinels returns what the Sentinels see. Where they do not tell, own is what is seen without them; online are the
+// replicas that are online at its primary.
+func (m *monitor) askSentinels(ctx context.Context, own view, online []string) (view, error) {
+	m.mu.Lock()
+	m.replicated = true
+	before, known := m.view.of(0)
+	m.mu.Unlock()
+	o, err := m.sentinels.ask(ctx)
+	if err != nil {
+		_, refused := valkey.IsValkeyErr(err)
+		switch {
+		case refused:
+			m.tell(fmt.Sprintf("the Sentinels do not say which replicas they may promote, so that one confirmation must do: %s", err))
+			return own, nil
+		case known:
+			return one(before.primary, before.promotable), nil
+		}
+		return view{}, err
+	}
+	if before.primary != o.primary {
+		m.online = make(map[string]bool)
+	}
+	if own.shards[0].primary == o.primary {
+		for _, address := range online {
+			m.online[address] = true
+		}
+	}
+	promotable := 0
+	for address, linked := range o.replicas {
+		if linked || m.online[address] {
+			promotable++
+		}
+	}
+	maps.DeleteFunc(m.online, func(address string, _ bool) bool {
+		_, ok := o.replicas[address]
+		return !ok
+	})
+	if !o.most { // what few say can only make things stricter
+		promotable = max(promotable, before.promotable)
+	}
+	return one(o.primary, promotable), nil
+}
+
 // examineCluster asks any node how the Cluster is.
 func (m *monitor) examineCluster(ctx context.Context, client valkey.Client) (err error) {
-	for range 3 { // the first node that is asked may be the one that is away
-		var info, nodes string
-		if info, err = client.Do(ctx, client.B().ClusterInfo().Build()).ToString(); err != nil {
-			continue
+	for address, node := range client.Nodes() { // the first node that is asked may be the one that is away
+		var v view
+		if v, err = askNode(ctx, node, address); err == nil {
+			m.see(v)
+			return nil
 		}
-		if !strings.Contains(info, "cluster_state:ok") {
-			err = errors.New("the Cluster says that it is not well")
-			continue
+		if ctx.Err() != nil {
+			break
 		}
-		if nodes, err = client.Do(ctx, client.B().ClusterNodes().Build()).ToString(); err != nil {
-			continue
-		}
-		m.expectReplicas(strings.Contains(nodes, "slave"))
-		return nil
 	}
 	return err
 }
 
-// expectReplicas makes one replica confirm from now on, if that is left to the store.
-func (m *monitor) expectReplicas(there bool) {
-	if !there || m.options.Replicas != Auto {
-		return
+func askNode(ctx context.Context, node valkey.Client, address string) (v view, err error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout/3)
+	defer cancel()
+	info, err := node.Do(ctx, node.B().ClusterInfo().Build()).ToString()
+	if err != nil {
+		return v, err
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.need = 1
+	if !strings.Contains(info, "cluster_state:ok") {
+		return v, errors.New("the Cluster says that it is not well")
+	}
+	slots, err := node.Do(ctx, node.B().ClusterSlots().Build()).ToArray()
+	if err != nil {
+		return v, err
+	}
+	return readSlots(slots, address)
 }
 
 // inspect looks for settings of Valkey that break a promise. Each finding is told once. With Strict it is an error.

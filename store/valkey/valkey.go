@@ -5,10 +5,10 @@
 // Ciphertext is written and read in pieces, so that neither memory nor a command grows with a secret. What is never
 // committed, or claimed and never read, expires by itself.
 //
-// Where there are replicas, a commit, a claim and their undoing are answered when enough replicas have them (WAIT, on
-// the connection of the script). A claim that cannot be confirmed is undone, at once or as soon as Valkey is back, so
-// that a failover neither serves a secret twice nor loses one. WAIT is not consensus: a replica that comes back empty and
-// is promoted, or one that had confirmed nothing, still loses what it did not have.
+// Where there are replicas, a commit, a claim and their undoing are answered when all replicas that may be promoted have
+// them (WAIT, on the connection of the script). A claim that cannot be confirmed is undone, at once or as soon as Valkey
+// is back, so that a failover neither serves a secret twice nor loses one. WAIT is not consensus: a replica that comes
+// back empty and is promoted, or one that was thought to be dead, still loses what it did not have.
 //
 // Durability on one machine is Valkey's own: with appendonly and appendfsync always, what was answered is on disk.
 package valkey
@@ -58,7 +58,7 @@ const (
 	maxSingle = 128
 )
 
-// Auto lets the store decide how many replicas must confirm: one where there are replicas, else none.
+// Auto makes all replicas confirm that Sentinels or the Cluster may promote, and at least one where there ever was one.
 const Auto = -1
 
 // Options are the settings of Open. Only DSN is required.

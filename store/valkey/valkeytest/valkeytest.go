@@ -436,37 +436,84 @@ func (s *Server) Role() string {
 	return role
 }
 
-// Heal starts what is down, as replicas of the primary, and waits until the primary has all the others as replicas.
-// Sentinel makes a primary that has come back a replica too, but waits for many seconds before it does.
+// FailOver makes the Sentinels promote a replica though the primary is well: it goes on until they reach it.
+func (r *Replicated) FailOver() {
+	r.tb.Helper()
+	eventually(r.tb, "a Sentinel begins a failover", func() bool {
+		out, err := r.Sentinels[mathrand.IntN(len(r.Sentinels))].Command("SENTINEL", "FAILOVER", masterName)
+		return err == nil && out == "OK"
+	})
+}
+
+// Heal starts what is down, and waits until the primary has all the others as replicas and the Sentinels agree on it.
+// Sentinels make a primary that has come back a replica too, but only after ten seconds: Heal does it at once.
 func (r *Replicated) Heal() {
 	r.tb.Helper()
-	primary := r.Primary()
 	for _, server := range slices.Concat(r.Servers, r.Sentinels) {
-		if server.Running() {
-			continue
-		}
-		server.Start()
-		if primary != nil && !server.sentinel {
-			server.MustCommand("REPLICAOF", "127.0.0.1", strconv.Itoa(primary.Port))
+		if !server.Running() {
+			server.Start()
 		}
 	}
-	r.awaitReplicas()
+	eventually(r.tb, "the Sentinels agree on a primary, and the others are its replicas", func() bool {
+		primary := r.agreed()
+		if primary == nil || primary.Role() != "master" {
+			return false
+		}
+		for _, server := range r.Servers {
+			if server != primary && server.Role() == "master" {
+				_, _ = server.Command("REPLICAOF", "127.0.0.1", strconv.Itoa(primary.Port))
+			}
+		}
+		return r.replicating() && r.agreed() == primary
+	})
+}
+
+// agreed is the server that all Sentinels call the primary, if they see it and its replicas well, and change nothing.
+func (r *Replicated) agreed() *Server {
+	var primary string
+	for _, sentinel := range r.Sentinels {
+		out, _ := sentinel.Command("SENTINEL", "MASTER", masterName)
+		replicas, _ := sentinel.Command("SENTINEL", "REPLICAS", masterName)
+		lines := strings.Split(out, "\n")
+		value := func(name string) string {
+			if i := slices.Index(lines, name); i >= 0 && i+1 < len(lines) {
+				return lines[i+1]
+			}
+			return ""
+		}
+		port := value("port")
+		if value("flags") != "master" || strings.Count(replicas, "flags\nslave\n") != len(r.Servers)-1 ||
+			primary != "" && primary != port {
+			return nil
+		}
+		primary = port
+	}
+	for _, server := range r.Servers {
+		if strconv.Itoa(server.Port) == primary {
+			return server
+		}
+	}
+	return nil
 }
 
 func (r *Replicated) awaitReplicas() {
 	r.tb.Helper()
-	eventually(r.tb, "one primary has all the others as replicas", func() bool {
-		complete := 0
-		for _, server := range r.Servers {
-			out, _ := server.Command("INFO", "replication")
-			if strings.Contains(out, "role:master") {
-				complete += strings.Count(out, "state=online")
-			} else if !strings.Contains(out, "master_link_status:up") {
-				return false
-			}
+	eventually(r.tb, "one primary has all the others as replicas", r.replicating)
+}
+
+// replicating tells whether one server is a primary, and the others its replicas and up to date.
+func (r *Replicated) replicating() bool {
+	primaries, complete := 0, 0
+	for _, server := range r.Servers {
+		out, _ := server.Command("INFO", "replication")
+		if strings.Contains(out, "role:master") {
+			primaries++
+			complete += strings.Count(out, "state=online")
+		} else if !strings.Contains(out, "master_link_status:up") {
+			return false
 		}
-		return complete == len(r.Servers)-1
-	})
+	}
+	return primaries == 1 && complete == len(r.Servers)-1
 }
 
 // Cluster is three primaries with a replica each.

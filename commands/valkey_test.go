@@ -195,7 +195,11 @@ func startTraffic(f *fleet, each int) *traffic {
 		l.done.Go(func() {
 			for !l.stopping.Load() {
 				began := time.Now()
-				id, status := l.create(i%2, storetest.Bytes(20+rand.IntN(40_000)))
+				size := rand.IntN(2000)
+				if rand.IntN(10) == 0 {
+					size = 20_000 // which comes in pieces
+				}
+				id, status := l.create(i%2, storetest.Bytes(size+1))
 				l.note(func() {
 					if status == http.StatusOK {
 						l.open = append(l.open, id)
@@ -206,7 +210,7 @@ func startTraffic(f *fleet, each int) *traffic {
 						l.slow++
 					}
 				})
-				pause := 5 * time.Millisecond
+				pause := 10 * time.Millisecond
 				if status != http.StatusOK {
 					pause = 50 * time.Millisecond
 				}
@@ -218,7 +222,7 @@ func startTraffic(f *fleet, each int) *traffic {
 				if id, ok := l.pick(); ok {
 					l.contend(id)
 				}
-				time.Sleep(5 * time.Millisecond)
+				time.Sleep(10 * time.Millisecond)
 			}
 		})
 	}

@@ -29,4 +29,7 @@ end
 redis.call('PEXPIREAT', secret, now + life)
 redis.call('ZREMRANGEBYSCORE', live, '-inf', now)
 redis.call('ZADD', live, now + life, name)
+if redis.call('PEXPIRETIME', live) < now + life then
+	redis.call('PEXPIREAT', live, now + life)
+end
 return 'done'

@@ -10,4 +10,7 @@ if ARGV[4] == 'first' and redis.call('ZCARD', tokens) > 0 and redis.call('EXISTS
 end
 redis.call('SET', token, ARGV[3], 'PXAT', now + life)
 redis.call('ZADD', tokens, now + life, hash)
+if redis.call('PEXPIRETIME', tokens) < now + life then
+	redis.call('PEXPIREAT', tokens, now + life)
+end
 return 'done'

@@ -7,12 +7,15 @@ local secret, gone, claimed, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local name, operation, fence = ARGV[1], ARGV[2], ARGV[3] == 'fence'
 
 if redis.call('HGET', claimed, 'operation') == operation then
-	local expires = redis.call('HGET', claimed, 'expires')
+	local expires = tonumber(redis.call('HGET', claimed, 'expires'))
 	redis.call('HDEL', claimed, 'operation', 'claimant', 'until')
 	redis.call('RENAME', claimed, secret)
 	redis.call('PEXPIREAT', secret, expires)
 	redis.call('DEL', gone)
 	redis.call('ZADD', live, expires, name)
+	if redis.call('PEXPIRETIME', live) < expires then
+		redis.call('PEXPIREAT', live, expires)
+	end
 else
 	fence = true
 end

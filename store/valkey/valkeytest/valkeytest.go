@@ -306,7 +306,7 @@ type TLS struct {
 // Permissions are those that the store needs, as an ACL rule.
 const Permissions = "~hakanai:* resetchannels -@all +hello +auth +ping +client|setname +select +role +time +info " +
 	"+config|get +cluster|slots +cluster|shards +cluster|info +cluster|nodes +evalsha +eval +wait +get +pttl +hget +hset +hmget " +
-	"+hdel +hlen +hexists +exists +set +del +unlink +rename +pexpire +pexpireat +zadd +zrem +zremrangebyscore +zcard +zcount"
+	"+hdel +hlen +hexists +exists +set +del +unlink +rename +pexpire +pexpireat +pexpiretime +zadd +zrem +zremrangebyscore +zcard +zcount"
 
 // StandaloneTLS starts one.
 func StandaloneTLS(tb testing.TB) *TLS {

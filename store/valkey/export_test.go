@@ -1,0 +1,7 @@
+package valkey
+
+// The names of scripts, by which tests find their calls.
+var (
+	ClaimScript  = newScripts().claim.sha1
+	CommitScript = newScripts().commit.sha1
+)

@@ -1,0 +1,127 @@
+//go:build unix
+
+package valkey_test
+
+import (
+	"bytes"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"hakanai/store"
+	"hakanai/store/storetest"
+	"hakanai/store/valkey"
+	"hakanai/store/valkey/valkeytest"
+
+	"github.com/google/uuid"
+)
+
+// takeInTheEnd takes a secret that may wait to be given back, and tells what there was.
+func takeInTheEnd(t *testing.T, s store.Store, id store.ID) []byte {
+	t.Helper()
+	var got []byte
+	storetest.Eventually(t, "the secret can be taken", func() (ok bool) {
+		b, err := storetest.Take(s, id)
+		got = b
+		return err == nil
+	})
+	return got
+}
+
+func TestALostReplyToAClaimDeliversTheSecretOnceOrLeavesIt(t *testing.T) {
+	p := startProxy(t, valkeytest.Standalone(t, nil).Address())
+	s := open(t, p.dsn())
+	defer s.Close()
+	delivered, left := 0, 0
+	for i := range 1000 {
+		ciphertext := storetest.Bytes([]int{10, 5_000, 50_000, 300_000}[i%4])
+		id := storetest.Create(t, s, ciphertext, storetest.Life)
+		p.loseReplies(valkey.ClaimScript, 1)
+		got, err := storetest.Take(s, id)
+		if err == nil {
+			delivered++
+		} else {
+			left++
+			got = takeInTheEnd(t, s, id)
+		}
+		if !bytes.Equal(got, ciphertext) {
+			t.Fatalf("%d: other bytes come", i)
+		}
+		if _, err := storetest.Take(s, id); !errors.Is(err, store.ErrGone) {
+			t.Fatalf("%d: once more: %v", i, err)
+		}
+	}
+	t.Logf("%d replies lost: %d secrets delivered all the same, %d left", p.lost.Load(), delivered, left)
+	if p.lost.Load() != 1000 {
+		t.Errorf("%d replies were lost, not 1000", p.lost.Load())
+	}
+}
+
+func TestAClaimWithoutAnyReplyIsUndone(t *testing.T) {
+	p := startProxy(t, valkeytest.Standalone(t, nil).Address())
+	s := open(t, p.dsn())
+	defer s.Close()
+	const secrets = 100
+	var ids [secrets]store.ID
+	for i := range ids {
+		ids[i] = storetest.Create(t, s, []byte("still there"), storetest.Life)
+	}
+	p.loseReplies(valkey.ClaimScript, 1<<30)
+	var all sync.WaitGroup
+	for _, id := range ids {
+		all.Go(func() {
+			if _, err := storetest.Take(s, id); !errors.Is(err, store.ErrDown) {
+				t.Errorf("a claim without a reply gives %v", err)
+			}
+		})
+	}
+	all.Wait()
+	p.loseReplies("", 0)
+	for _, id := range ids {
+		if got := takeInTheEnd(t, s, id); string(got) != "still there" {
+			t.Errorf("%q comes", got)
+		}
+		storetest.Eventually(t, "it is gone", func() bool { // until the undoing has been tried, that is not certain
+			_, err := storetest.Take(s, id)
+			if err == nil {
+				t.Error("it comes twice")
+			}
+			return errors.Is(err, store.ErrGone)
+		})
+	}
+}
+
+func TestALostReplyToACommitLeavesOneSecretOrNone(t *testing.T) {
+	server := valkeytest.Standalone(t, nil)
+	p := startProxy(t, server.Address())
+	s := open(t, p.dsn())
+	defer s.Close()
+	for i := range 200 {
+		ciphertext := storetest.Bytes([]int{10, 300_000}[i%2])
+		id := uuid.New()
+		p.loseReplies(valkey.CommitScript, 1)
+		err := storetest.TryCreate(s, id, ciphertext, store.Secret{TTL: storetest.Life})
+		if err != nil {
+			t.Fatalf("%d: creating: %v", i, err)
+		}
+		if got, err := storetest.Take(s, id); err != nil || !bytes.Equal(got, ciphertext) {
+			t.Fatalf("%d: taking: %v", i, err)
+		}
+	}
+	p.loseReplies(valkey.CommitScript, 1<<30)
+	id := uuid.New()
+	if err := storetest.TryCreate(s, id, storetest.Bytes(300_000), store.Secret{TTL: storetest.Life}); !errors.Is(err, store.ErrDown) {
+		t.Errorf("a commit without a reply gives %v", err)
+	}
+	p.loseReplies("", 0)
+	storetest.Eventually(t, "what was not acknowledged is removed", func() bool {
+		counts, err := s.Count(t.Context())
+		return err == nil && counts.Secrets == 0 && server.MustCommand("--scan", "--pattern", "*secret*") == "" &&
+			server.MustCommand("--scan", "--pattern", "*draft*") == ""
+	})
+	time.Sleep(100 * time.Millisecond)
+	if _, err := storetest.Take(s, id); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("taking it gives %v", err)
+	}
+}

@@ -65,15 +65,15 @@ func (s *Server) failWith(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, store.ErrFull):
 		s.log.Warn().Err(err).Msg("the store is full")
 		s.fail(w, r, http.StatusInsufficientStorage, "the store is full: nothing was stored")
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, store.ErrDown): // the store itself has said so, once
+		s.fail(w, r, http.StatusServiceUnavailable, "the store is not available: try again soon")
+	case errors.Is(err, os.ErrDeadlineExceeded): // the caller's: a store that answers too late is down
 		w.Header().Set("Connection", "close")
 		s.fail(w, r, http.StatusRequestTimeout, "the request came too slowly")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		s.fail(w, r, http.StatusBadRequest, "the body ends too early")
 	case errors.Is(err, context.Canceled), errors.Is(err, errCaller):
 		s.fail(w, r, http.StatusServiceUnavailable, "the caller has gone away: nothing was done")
-	case errors.Is(err, store.ErrDown): // the store itself has said so, once
-		s.fail(w, r, http.StatusServiceUnavailable, "the store is not available: try again soon")
 	case errors.Is(err, store.ErrClockJump):
 		s.log.Warn().Err(err).Msg("the store accepts nothing new until it is certain of the time")
 		s.fail(w, r, http.StatusServiceUnavailable, "the server's clock is being set: try again soon")

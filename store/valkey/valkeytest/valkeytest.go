@@ -55,7 +55,6 @@ type Server struct {
 
 	tb       testing.TB
 	sentinel bool
-	socket   bool
 
 	mu      sync.Mutex
 	process *os.Process
@@ -361,7 +360,8 @@ type Replicated struct {
 	tb        testing.TB
 }
 
-const masterName = "main"
+// MasterName is what the Sentinels call the primary.
+const MasterName = "main"
 
 // WithSentinels starts a primary with two replicas and three Sentinels.
 func WithSentinels(tb testing.TB) *Replicated {
@@ -376,12 +376,12 @@ func WithSentinels(tb testing.TB) *Replicated {
 	for range 3 {
 		r.Sentinels = append(r.Sentinels, newServer(tb, Settings{
 			"sentinel": fmt.Sprintf("monitor %s 127.0.0.1 %d 2\ndown-after-milliseconds %[1]s 1000\nfailover-timeout %[1]s 3000\n"+
-				"parallel-syncs %[1]s 2", masterName, primary.Port),
+				"parallel-syncs %[1]s 2", MasterName, primary.Port),
 		}, true))
 	}
 	eventually(tb, "the Sentinels know each other and both replicas", func() bool {
 		for _, sentinel := range r.Sentinels {
-			out, _ := sentinel.Command("SENTINEL", "MASTER", masterName)
+			out, _ := sentinel.Command("SENTINEL", "MASTER", MasterName)
 			if !strings.Contains(out, "num-other-sentinels\n2") || !strings.Contains(out, "num-slaves\n2") {
 				return false
 			}
@@ -397,14 +397,14 @@ func (r *Replicated) DSN() string {
 	for _, sentinel := range r.Sentinels {
 		addresses = append(addresses, sentinel.Address())
 	}
-	return "redis://" + strings.Join(addresses, ",") + "/0?master=" + masterName
+	return "redis://" + strings.Join(addresses, ",") + "/0?master=" + MasterName
 }
 
 // Primary is the server that most Sentinels call the primary.
 func (r *Replicated) Primary() *Server {
 	votes := make(map[string]int)
 	for _, sentinel := range r.Sentinels {
-		out, _ := sentinel.Command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", masterName)
+		out, _ := sentinel.Command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MasterName)
 		votes[out]++
 	}
 	for _, server := range r.Servers {
@@ -440,7 +440,7 @@ func (s *Server) Role() string {
 func (r *Replicated) FailOver() {
 	r.tb.Helper()
 	eventually(r.tb, "a Sentinel begins a failover", func() bool {
-		out, err := r.Sentinels[mathrand.IntN(len(r.Sentinels))].Command("SENTINEL", "FAILOVER", masterName)
+		out, err := r.Sentinels[mathrand.IntN(len(r.Sentinels))].Command("SENTINEL", "FAILOVER", MasterName)
 		return err == nil && out == "OK"
 	})
 }
@@ -472,8 +472,8 @@ func (r *Replicated) Heal() {
 func (r *Replicated) agreed() *Server {
 	var primary string
 	for _, sentinel := range r.Sentinels {
-		out, _ := sentinel.Command("SENTINEL", "MASTER", masterName)
-		replicas, _ := sentinel.Command("SENTINEL", "REPLICAS", masterName)
+		out, _ := sentinel.Command("SENTINEL", "MASTER", MasterName)
+		replicas, _ := sentinel.Command("SENTINEL", "REPLICAS", MasterName)
 		lines := strings.Split(out, "\n")
 		value := func(name string) string {
 			if i := slices.Index(lines, name); i >= 0 && i+1 < len(lines) {

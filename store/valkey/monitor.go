@@ -212,7 +212,11 @@ var errOddRole = errors.New("it answers ROLE in a way that is not known")
 
 // examinePrimary asks the one server that is written to, and the Sentinels if there are any.
 func (m *monitor) examinePrimary(ctx context.Context, client valkey.Client) error {
-	role, err := client.Do(ctx, client.B().Role().Build()).ToArray()
+	results := client.DoMulti(ctx, client.B().Ping().Build(), client.B().Role().Build())
+	if err := results[0].Error(); err != nil { // a server that loads, or cannot write, tells its role all the same
+		return err
+	}
+	role, err := results[1].ToArray()
 	if err != nil {
 		return err
 	}

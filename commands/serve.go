@@ -45,7 +45,7 @@ func (p *program) serveCommand() *cli.Command {
 			&cli.StringFlag{
 				Name: "redis-wait-replicas", EnvVars: []string{"HAKANAI_REDIS_WAIT_REPLICAS"}, Value: "auto",
 				Usage: "the `NUMBER` of replicas that must have a secret, and its retrieval, before they are answered; " +
-					"auto is 1 where there are replicas",
+					"auto is all that may be promoted",
 			},
 			&cli.BoolFlag{
 				Name: "strict-store-check", EnvVars: []string{"HAKANAI_STRICT_STORE_CHECK"},

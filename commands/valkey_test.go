@@ -359,10 +359,22 @@ func TestSentinelFailoversServeNothingTwiceAndLoseNothing(t *testing.T) {
 	f := startFleet(t, servers.DSN())
 	defer f.stop()
 	l := startTraffic(f, 4)
-	for range failovers {
+	for i := range failovers {
 		time.Sleep(time.Duration(300+rand.IntN(300)) * time.Millisecond)
-		primary := servers.Primary()
-		primary.Kill()
+		primary, replicas := servers.Primary(), servers.Replicas()
+		if i%2 == 0 {
+			primary.Kill()
+		} else { // the replicas lag behind, and what is on its way to them is lost too
+			for _, replica := range replicas {
+				replica.Pause()
+			}
+			time.Sleep(400 * time.Millisecond)
+			primary.Kill()
+			for _, replica := range replicas {
+				replica.Kill()
+				replica.Start()
+			}
+		}
 		servers.AwaitFailover(primary)
 		f.serving()
 		servers.Heal()

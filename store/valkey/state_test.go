@@ -123,12 +123,7 @@ func TestAllReplicasThatMayBePromotedMustConfirm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var replica *valkeytest.Server
-	for _, server := range servers.Servers {
-		if server != servers.Primary() {
-			replica = server
-		}
-	}
+	replica := servers.Replicas()[0]
 	for _, sentinel := range servers.Sentinels { // so that it takes longer than the store waits
 		sentinel.MustCommand("SENTINEL", "SET", valkeytest.MasterName, "down-after-milliseconds", "8000")
 	}

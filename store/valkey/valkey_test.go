@@ -5,6 +5,8 @@ package valkey_test
 import (
 	"errors"
 	"net/url"
+	"os"
+	"strings"
 	"testing"
 
 	"hakanai/store"
@@ -65,6 +67,44 @@ func TestConformanceSentinel(t *testing.T) {
 		servers.Primary().MustCommand("FLUSHALL")
 		return open(t, servers.DSN())
 	})
+}
+
+func TestSentinelsWithUsers(t *testing.T) {
+	servers := valkeytest.WithSentinels(t)
+	for _, sentinel := range servers.Sentinels {
+		words := append([]string{"ACL", "SETUSER", "watcher", "on", ">p@ss"}, strings.Fields(valkeytest.SentinelPermissions)...)
+		sentinel.MustCommand(words...)
+		sentinel.MustCommand("ACL", "LOG", "RESET")
+	}
+	s := open(t, servers.DSN()+"&sentinel_user=watcher&sentinel_password=p%40ss", func(o *valkey.Options) {
+		o.Unsafe = func(finding string) { t.Errorf("unsafe: %s", finding) }
+	})
+	defer s.Close()
+	id := storetest.Create(t, s, []byte("watched"), storetest.Life)
+	old := servers.Primary()
+	old.Kill()
+	servers.AwaitFailover(old)
+	if got := takeInTheEnd(t, s, id); string(got) != "watched" {
+		t.Errorf("%q comes", got)
+	}
+	for _, sentinel := range servers.Sentinels {
+		if log := sentinel.MustCommand("ACL", "LOG"); log != "" {
+			t.Errorf("the user lacks permissions: %s", log)
+		}
+	}
+}
+
+func TestTheDocumentedPermissionsAreThoseThatAreTested(t *testing.T) {
+	text, err := os.ReadFile("../../docs/valkey.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	document := strings.Join(strings.Fields(string(text)), " ")
+	for _, rule := range []string{valkeytest.Permissions, valkeytest.SentinelPermissions} {
+		if !strings.Contains(document, rule) {
+			t.Errorf("docs/valkey.md does not have %s", rule)
+		}
+	}
 }
 
 func TestConformanceCluster(t *testing.T) {

@@ -303,9 +303,13 @@ type TLS struct {
 }
 
 // Permissions are those that the store needs, as an ACL rule.
-const Permissions = "~hakanai:* resetchannels -@all +hello +auth +ping +client|setname +select +role +time +info " +
-	"+config|get +cluster|slots +cluster|shards +cluster|info +cluster|nodes +evalsha +eval +wait +get +pttl +hget +hset +hmget " +
+const Permissions = "~hakanai:* resetchannels -@all +hello +auth +ping +client|setname +select +role +time " +
+	"+config|get +cluster|slots +cluster|shards +cluster|info +evalsha +eval +wait +get +pttl +hget +hset +hmget " +
 	"+hdel +hlen +hexists +exists +set +del +unlink +rename +pexpire +pexpireat +pexpiretime +zadd +zrem +zremrangebyscore +zcard +zcount"
+
+// SentinelPermissions are those that it needs at a Sentinel.
+const SentinelPermissions = "resetchannels &* -@all +hello +auth +ping +client|setname +subscribe +psubscribe +unsubscribe +punsubscribe " +
+	"+sentinel|sentinels +sentinel|replicas +sentinel|get-master-addr-by-name"
 
 // StandaloneTLS starts one.
 func StandaloneTLS(tb testing.TB) *TLS {
@@ -413,6 +417,12 @@ func (r *Replicated) Primary() *Server {
 		}
 	}
 	return nil
+}
+
+// Replicas are all servers but the primary.
+func (r *Replicated) Replicas() []*Server {
+	primary := r.Primary()
+	return slices.DeleteFunc(slices.Clone(r.Servers), func(s *Server) bool { return s == primary })
 }
 
 // AwaitFailover waits until another server than the old one is the primary, and says so itself.

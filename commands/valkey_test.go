@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -350,8 +349,6 @@ func (f *fleet) serving() {
 	}
 }
 
-var extraFlags = strings.Fields(os.Getenv("XFLAGS"))
-
 const failovers = 20
 
 func TestSentinelFailoversServeNothingTwiceAndLoseNothing(t *testing.T) {
@@ -421,7 +418,7 @@ func TestAPrimaryCutOffFromItsReplicasServesNothingThatTheNewOneServes(t *testin
 
 func TestAPrimaryThatGoesOnAfterAPromotionServesNothingThatTheNewOneServes(t *testing.T) {
 	servers := valkeytest.WithSentinels(t)
-	f := startFleet(t, servers.DSN(), extraFlags...)
+	f := startFleet(t, servers.DSN())
 	defer f.stop()
 	l := startTraffic(f, 4)
 	for range 10 {

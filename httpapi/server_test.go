@@ -364,7 +364,7 @@ func TestABodyLargerThanDeclaredIsCutOff(t *testing.T) {
 
 func TestTokensAreRequired(t *testing.T) {
 	s := newSite(t)
-	if err := s.store.PutToken(t.Context(), hashToken("expired"), store.Token{TTL: time.Millisecond}); err != nil {
+	if err := s.store.PutToken(t.Context(), hashToken("expired"), store.Token{Kind: store.UserToken, TTL: time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(5 * time.Millisecond)
@@ -383,7 +383,7 @@ func TestTokensAreRequired(t *testing.T) {
 
 func TestATokensOwnLimitCounts(t *testing.T) {
 	s := newSite(t)
-	if err := s.store.PutToken(t.Context(), hashToken("small"), store.Token{TTL: time.Hour, UploadSizeLimit: 1000}); err != nil {
+	if err := s.store.PutToken(t.Context(), hashToken("small"), store.Token{Kind: store.UserToken, TTL: time.Hour, UploadSizeLimit: 1000}); err != nil {
 		t.Fatal(err)
 	}
 	for size, want := range map[int64]int{api.CiphertextBound(1000): 200, api.CiphertextBound(1000) + 1: 413} {

@@ -25,7 +25,7 @@ func MakeFirstToken(ctx context.Context, s store.Store, random io.Reader) (strin
 		return "", fmt.Errorf("drawing a token: %w", err)
 	}
 	token := base64.RawURLEncoding.EncodeToString(secret[:])
-	stored, err := s.PutFirstToken(ctx, hashToken(token), store.Token{TTL: DefaultTokenTTL})
+	stored, err := s.PutFirstToken(ctx, hashToken(token), store.Token{Kind: store.UserToken, TTL: DefaultTokenTTL})
 	if err != nil {
 		return "", fmt.Errorf("storing the first token: %w", err)
 	}
@@ -44,7 +44,7 @@ func (s *Server) mayCreate(w http.ResponseWriter, r *http.Request) (limit int64,
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		return 0, &requestError{http.StatusUnauthorized, "a token is needed to create a secret here"}
 	}
-	known, err := s.store.Token(r.Context(), hashToken(token))
+	known, err := s.store.Token(r.Context(), store.UserToken, hashToken(token))
 	if errors.Is(err, store.ErrNoToken) {
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 		return 0, &requestError{http.StatusUnauthorized, "the token is unknown or has expired"}

@@ -29,6 +29,7 @@ var (
 	ErrFull     = errors.New("the store is full")
 	ErrInUse    = errors.New("in use by another process")
 	ErrNoToken  = errors.New("no such token, or it has expired")
+	ErrQuota    = errors.New("the account has as much stored as it may")
 	// ErrDown is the answer of a store that cannot be reached, or is not well. Nothing was acknowledged, and what was
 	// consumed is undone.
 	ErrDown = errors.New("the store is not available")
@@ -55,12 +56,19 @@ type Store interface {
 
 	// PutToken stores a token, or replaces the one of the same hash. A time to live of 0 or less is an error.
 	PutToken(ctx context.Context, hash TokenHash, token Token) error
-	// PutFirstToken stores the token if the store holds none, and tells whether it did.
+	// PutFirstToken stores the token if the store holds none of its kind, and tells whether it did.
 	PutFirstToken(ctx context.Context, hash TokenHash, token Token) (stored bool, err error)
-	// Token returns a token that has not expired; TTL is what is left of its life. Error: ErrNoToken.
-	Token(ctx context.Context, hash TokenHash) (Token, error)
-	// RemoveToken removes a token; that there is none is no error.
-	RemoveToken(ctx context.Context, hash TokenHash) error
+	// ReplaceTokens stores the token and removes all others of its kind, in one step.
+	ReplaceTokens(ctx context.Context, hash TokenHash, token Token) error
+	// Token returns a token of a kind that has not expired; TTL is what is left of its life. Error: ErrNoToken.
+	Token(ctx context.Context, kind TokenKind, hash TokenHash) (Token, error)
+
+	// Attempt counts one guess at a secret's passphrase, by somebody at from, and tells whether it may be made: 0, or
+	// for how long no more guesses are heard. It counts before anybody compares, so that many guesses at the same
+	// instant are not more than one after the other.
+	Attempt(ctx context.Context, id ID, from netip.Prefix, limits AttemptLimits) (wait time.Duration, err error)
+	// Forgive takes back one counted guess, which was right.
+	Forgive(ctx context.Context, id ID, from netip.Prefix) error
 
 	// Count tells how much is alive. It is cheap.
 	Count(ctx context.Context) (Counts, error)
@@ -77,7 +85,7 @@ type Draft interface {
 	// Write appends ciphertext. Error: ErrFull.
 	io.Writer
 	// Commit makes the secret visible, with all that is known about it, and returns when it is durable.
-	// Errors: ErrExists, ErrFull, ErrClockJump.
+	// Errors: ErrExists, ErrFull, ErrQuota, ErrClockJump.
 	Commit(ctx context.Context, secret Secret) error
 	// Discard leaves nothing of the draft behind. After a commit that succeeded it does nothing.
 	Discard()
@@ -88,7 +96,16 @@ type Secret struct {
 	TTL          time.Duration // what is left of its life; at least a millisecond at commit
 	Restrictions Restrictions
 	Size         int64 // bytes of ciphertext; set by the store
+
+	// Account is who has to answer for the room that the secret takes, until it is claimed or expires. Quota is how many
+	// bytes of ciphertext all live secrets of the account may have, this one included; 0 means any. Both are given at
+	// commit and not told again.
+	Account Account
+	Quota   int64
 }
+
+// Account names those who share a quota. The zero value has none.
+type Account [16]byte
 
 // Restrictions tell who may claim a secret. Those that are set must all be met; within one, any entry will do.
 // They are checked by the server before it claims; a store only keeps them.
@@ -120,16 +137,33 @@ type Claim interface {
 // TokenHash is the SHA-256 of a token. A token itself is never stored.
 type TokenHash [32]byte
 
-// Token is what a store knows about a user's token.
+// TokenKind says what a token is good for.
+type TokenKind byte
+
+// The kinds of tokens.
+const (
+	UserToken  TokenKind = 'u' // creates secrets
+	AdminToken TokenKind = 'a' // makes user tokens
+)
+
+// Token is what a store knows about a token.
 type Token struct {
+	Kind            TokenKind
 	TTL             time.Duration // what is left of its life
 	UploadSizeLimit int64         // bytes; 0 means the server's own limit
+}
+
+// AttemptLimits bound the guesses at one secret's passphrase: those from one network, and all of them together, each
+// counted from the first guess of its window.
+type AttemptLimits struct {
+	Near, All             int
+	NearWindow, AllWindow time.Duration
 }
 
 // Counts says how much is alive in a store.
 type Counts struct {
 	Secrets int
-	Tokens  int
+	Tokens  int // of users
 }
 
 // None tells whether anybody may claim the secret.

@@ -67,6 +67,7 @@ type claim struct {
 	repeat       bool // not the claimant's first
 	owner        store.Claimant
 	restrictions store.Restrictions // for an undoing; the tombstone does not keep them
+	account      store.Account      // likewise
 	blob         *blobReader
 }
 
@@ -97,8 +98,11 @@ func (s *Store) Claim(ctx context.Context, id store.ID, claimant store.Claimant,
 			c.leased = true
 			return nil
 		}
-		c.restrictions = r.restrictions
-		r.state, r.claimant, r.restrictions = claimed, claimant, store.Restrictions{}
+		c.restrictions, c.account = r.restrictions, r.account
+		r.state, r.claimant, r.restrictions, r.account = claimed, claimant, store.Restrictions{}, store.Account{}
+		if err := tx.charge(c.account, -r.size); err != nil {
+			return err
+		}
 		if !c.leased {
 			return tx.putRecord(n, r)
 		}
@@ -147,11 +151,12 @@ func (c *claim) Undo(ctx context.Context) error {
 			return store.ErrGone
 		}
 		leaseEnds := r.leaseEnds
-		r.state, r.claimant, r.leaseEnds, r.restrictions = live, store.Claimant{}, 0, c.restrictions
+		r.state, r.claimant, r.leaseEnds = live, store.Claimant{}, 0
+		r.restrictions, r.account = c.restrictions, c.account
 		if leaseEnds > 0 {
 			err = tx.removeEnd(leaseEnds, endLease, c.name[:])
 		}
-		return errors.Join(err, tx.putRecord(c.name, r))
+		return errors.Join(err, tx.putRecord(c.name, r), tx.charge(r.account, r.size))
 	}})
 	if err == nil {
 		s.secrets.Add(1)

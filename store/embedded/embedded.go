@@ -51,6 +51,7 @@ type Store struct {
 	writer  *writer
 
 	secrets, tokens atomic.Int64 // live ones
+	attempts        attempts
 
 	stop context.CancelFunc // ends the sweeper
 	done sync.WaitGroup
@@ -130,12 +131,14 @@ func makeDir(dir string) error {
 
 // tidy counts what is alive, and removes the ciphertext of drafts and of claims that a crash cut off.
 func (s *Store) tidy() error {
-	secrets, tokens, err := s.index.count(s.clock.now())
+	secrets, err := s.index.count()
 	if err != nil {
 		return err
 	}
 	s.secrets.Store(int64(secrets))
-	s.tokens.Store(int64(tokens))
+	if err := s.index.view(func(tx *indexTx) error { s.tokens.Store(s.countTokens(tx)); return nil }); err != nil {
+		return err
+	}
 	names, err := s.blobs.names()
 	if err != nil {
 		return err

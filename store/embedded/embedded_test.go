@@ -58,7 +58,7 @@ func TestSecretsTombstonesAndTokensSurviveARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	hash := store.TokenHash(storetest.Bytes(32))
-	if err := s.PutToken(t.Context(), hash, store.Token{TTL: time.Hour, UploadSizeLimit: 7}); err != nil {
+	if err := s.PutToken(t.Context(), hash, store.Token{Kind: store.UserToken, TTL: time.Hour, UploadSizeLimit: 7}); err != nil {
 		t.Fatal(err)
 	}
 	claimant := storetest.NewClaimant()
@@ -83,7 +83,7 @@ func TestSecretsTombstonesAndTokensSurviveARestart(t *testing.T) {
 	if _, err := storetest.Take(s, taken); !errors.Is(err, store.ErrGone) {
 		t.Errorf("a taken secret gives %v", err)
 	}
-	if token, err := s.Token(t.Context(), hash); err != nil || token.UploadSizeLimit != 7 {
+	if token, err := s.Token(t.Context(), store.UserToken, hash); err != nil || token.UploadSizeLimit != 7 {
 		t.Errorf("the token is %+v (%v)", token, err)
 	}
 	if _, err := storetest.Take(s, leased); !errors.Is(err, store.ErrGone) {
@@ -619,7 +619,7 @@ func TestSmallStepsOfTheClockAreFollowed(t *testing.T) {
 }
 
 func TestRecordsComeBackAsTheyWere(t *testing.T) {
-	want := record{state: claimed, expires: 1, size: 2, leaseEnds: 3, claimant: store.Claimant{4}}
+	want := record{state: claimed, expires: 1, size: 2, leaseEnds: 3, claimant: store.Claimant{4}, account: store.Account{5}}
 	want.restrictions.Countries = []string{"DE"}
 	b, err := want.encode()
 	if err != nil {
@@ -670,11 +670,11 @@ func FuzzRecord(f *testing.F) {
 }
 
 func FuzzToken(f *testing.F) {
-	f.Add(encodeToken(1, 2))
+	f.Add(encodeToken(1, store.Token{Kind: store.AdminToken, UploadSizeLimit: 2}))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		expires, limit, err := decodeToken(b)
-		if err == nil && !bytes.Equal(encodeToken(expires, limit), b) {
-			t.Errorf("%x is read as %d and %d", b, expires, limit)
+		expires, token, err := decodeToken(b)
+		if err == nil && !bytes.Equal(encodeToken(expires, token), b) {
+			t.Errorf("%x is read as %d and %+v", b, expires, token)
 		}
 	})
 }

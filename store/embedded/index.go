@@ -21,14 +21,16 @@ import (
 //	meta     "clock" → the highest time seen (8 bytes, ms) · "pepper" → the key of names (32 random bytes)
 //	secrets  name (16 bytes) → record
 //	tokens   SHA-256 of the token (32 bytes) → encodeToken
+//	accounts account (16 bytes) → bytes of ciphertext in its live secrets (8 bytes)
 //	ends     time (8 bytes, ms) | kind (1 byte) | key → nothing: what ends when, in order of time
 var (
-	bucketMeta    = []byte("meta")    //nolint:gochecknoglobals // constant
-	bucketSecrets = []byte("secrets") //nolint:gochecknoglobals // constant
-	bucketTokens  = []byte("tokens")  //nolint:gochecknoglobals // constant
-	bucketEnds    = []byte("ends")    //nolint:gochecknoglobals // constant
-	keyClock      = []byte("clock")   //nolint:gochecknoglobals // constant
-	keyPepper     = []byte("pepper")  //nolint:gochecknoglobals // constant
+	bucketMeta     = []byte("meta")     //nolint:gochecknoglobals // constant
+	bucketSecrets  = []byte("secrets")  //nolint:gochecknoglobals // constant
+	bucketTokens   = []byte("tokens")   //nolint:gochecknoglobals // constant
+	bucketAccounts = []byte("accounts") //nolint:gochecknoglobals // constant
+	bucketEnds     = []byte("ends")     //nolint:gochecknoglobals // constant
+	keyClock       = []byte("clock")    //nolint:gochecknoglobals // constant
+	keyPepper      = []byte("pepper")   //nolint:gochecknoglobals // constant
 )
 
 // endKind says what ends.
@@ -73,7 +75,7 @@ func openIndex(path string, random io.Reader) (*index, error) {
 
 // prepare makes what a new index needs.
 func (x *index) prepare(tx *bolt.Tx, random io.Reader) error {
-	for _, bucket := range [][]byte{bucketMeta, bucketSecrets, bucketTokens, bucketEnds} {
+	for _, bucket := range [][]byte{bucketMeta, bucketSecrets, bucketTokens, bucketAccounts, bucketEnds} {
 		if _, err := tx.CreateBucketIfNotExists(bucket); err != nil {
 			return err
 		}
@@ -128,24 +130,17 @@ func (x *index) clock() (seen int64, err error) {
 	return seen, err
 }
 
-// count reads all of the index, once at start.
-func (x *index) count(now int64) (secrets, tokens int, err error) {
+// count counts the live secrets. It reads all of the index, once at start.
+func (x *index) count() (secrets int, err error) {
 	err = x.view(func(tx *indexTx) error {
-		each := tx.secrets.ForEach(func(_, value []byte) error {
-			r, err := decodeRecord(value)
-			if err == nil && r.state == live {
+		return tx.secrets.ForEach(func(_, value []byte) error {
+			if r, err := decodeRecord(value); err == nil && r.state == live {
 				secrets++
 			}
 			return nil // a damaged record is met where it is used
 		})
-		return errors.Join(each, tx.tokens.ForEach(func(_, value []byte) error {
-			if expires, _, err := decodeToken(value); err == nil && expires > now {
-				tokens++
-			}
-			return nil
-		}))
 	})
-	return secrets, tokens, err
+	return secrets, err
 }
 
 // needsBlob tells whether a secret's ciphertext may still be wanted: it is live, or its claimant may come back. A
@@ -161,15 +156,16 @@ func (x *index) needsBlob(n name) (needed bool, err error) {
 
 // indexTx is one transaction with its buckets at hand.
 type indexTx struct {
-	meta, secrets, tokens, ends *bolt.Bucket
+	meta, secrets, tokens, accounts, ends *bolt.Bucket
 }
 
 func newIndexTx(tx *bolt.Tx) *indexTx {
 	return &indexTx{
-		meta:    tx.Bucket(bucketMeta),
-		secrets: tx.Bucket(bucketSecrets),
-		tokens:  tx.Bucket(bucketTokens),
-		ends:    tx.Bucket(bucketEnds),
+		meta:     tx.Bucket(bucketMeta),
+		secrets:  tx.Bucket(bucketSecrets),
+		tokens:   tx.Bucket(bucketTokens),
+		accounts: tx.Bucket(bucketAccounts),
+		ends:     tx.Bucket(bucketEnds),
 	}
 }
 
@@ -205,4 +201,24 @@ func (tx *indexTx) removeEnd(at int64, kind endKind, key []byte) error {
 
 func (tx *indexTx) putClock(now int64) error {
 	return tx.meta.Put(keyClock, binary.BigEndian.AppendUint64(nil, uint64(now)))
+}
+
+// used is how many bytes the live secrets of an account have.
+func (tx *indexTx) used(account store.Account) int64 {
+	if b := tx.accounts.Get(account[:]); len(b) == 8 {
+		return int64(binary.BigEndian.Uint64(b))
+	}
+	return 0
+}
+
+// charge adds bytes to what an account uses, or takes them off.
+func (tx *indexTx) charge(account store.Account, bytes int64) error {
+	if account == (store.Account{}) {
+		return nil
+	}
+	used := tx.used(account) + bytes
+	if used <= 0 {
+		return tx.accounts.Delete(account[:])
+	}
+	return tx.accounts.Put(account[:], binary.BigEndian.AppendUint64(nil, uint64(used)))
 }

@@ -25,19 +25,20 @@ type record struct {
 	size         int64 // of the ciphertext, bytes
 	leaseEnds    int64 // the store's time, ms; 0 when there is no lease, or it is over
 	claimant     store.Claimant
+	account      store.Account // of a live secret
 	restrictions store.Restrictions
 }
 
 const (
-	recordVersion = 1
-	recordFixed   = 1 + 1 + 8 + 8 + 8 + 32 // all but restrictions and checksum
+	recordVersion = 2
+	recordFixed   = 1 + 1 + 8 + 8 + 8 + 32 + 16 // all but restrictions and checksum
 	recordSum     = 4
 )
 
 var errDamaged = errors.New("the record is damaged")
 
-// encode gives: version, state, expires, size, lease end (8 bytes each, big endian), claimant (32), the restrictions
-// as JSON (or nothing), and a CRC-32C over all of it.
+// encode gives: version, state, expires, size, lease end (8 bytes each, big endian), claimant (32), account (16), the
+// restrictions as JSON (or nothing), and a CRC-32C over all of it.
 func (r record) encode() ([]byte, error) {
 	var restrictions []byte
 	if !r.restrictions.None() {
@@ -52,6 +53,7 @@ func (r record) encode() ([]byte, error) {
 	b = binary.BigEndian.AppendUint64(b, uint64(r.size))
 	b = binary.BigEndian.AppendUint64(b, uint64(r.leaseEnds))
 	b = append(b, r.claimant[:]...)
+	b = append(b, r.account[:]...)
 	b = append(b, restrictions...)
 	return binary.BigEndian.AppendUint32(b, checksum(b)), nil
 }
@@ -70,7 +72,8 @@ func decodeRecord(b []byte) (record, error) {
 		expires:   int64(binary.BigEndian.Uint64(body[2:])),
 		size:      int64(binary.BigEndian.Uint64(body[10:])),
 		leaseEnds: int64(binary.BigEndian.Uint64(body[18:])),
-		claimant:  store.Claimant(body[26:recordFixed]),
+		claimant:  store.Claimant(body[26:58]),
+		account:   store.Account(body[58:recordFixed]),
 	}
 	if r.state != live && r.state != claimed || r.size < 0 {
 		return record{}, errDamaged
@@ -85,17 +88,19 @@ func decodeRecord(b []byte) (record, error) {
 
 func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
-// encodeToken gives expiry (ms) and upload size limit, 8 bytes each, big endian, and a CRC-32C.
-func encodeToken(expires, limit int64) []byte {
-	b := binary.BigEndian.AppendUint64(nil, uint64(expires))
-	b = binary.BigEndian.AppendUint64(b, uint64(limit))
+// encodeToken gives kind (1 byte), expiry (ms) and upload size limit (8 bytes each, big endian), and a CRC-32C.
+func encodeToken(expires int64, token store.Token) []byte {
+	b := binary.BigEndian.AppendUint64([]byte{byte(token.Kind)}, uint64(expires))
+	b = binary.BigEndian.AppendUint64(b, uint64(token.UploadSizeLimit))
 	return binary.BigEndian.AppendUint32(b, checksum(b))
 }
 
-// decodeToken is the inverse of encodeToken. Error: errDamaged.
-func decodeToken(b []byte) (expires, limit int64, err error) {
-	if len(b) != 8+8+recordSum || binary.BigEndian.Uint32(b[16:]) != checksum(b[:16]) {
-		return 0, 0, errDamaged
+// decodeToken is the inverse of encodeToken; the TTL is not set. Error: errDamaged.
+func decodeToken(b []byte) (expires int64, token store.Token, err error) {
+	const fixed = 1 + 8 + 8
+	if len(b) != fixed+recordSum || binary.BigEndian.Uint32(b[fixed:]) != checksum(b[:fixed]) {
+		return 0, token, errDamaged
 	}
-	return int64(binary.BigEndian.Uint64(b)), int64(binary.BigEndian.Uint64(b[8:])), nil
+	token = store.Token{Kind: store.TokenKind(b[0]), UploadSizeLimit: int64(binary.BigEndian.Uint64(b[9:]))}
+	return int64(binary.BigEndian.Uint64(b[1:])), token, nil
 }

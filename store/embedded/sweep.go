@@ -49,7 +49,7 @@ func (s *Store) removeEnded(ctx context.Context) error {
 			return err
 		}
 		var gone []name
-		var secrets, tokens int64
+		var secrets, tokens int64 // fewer secrets, and as many tokens
 		err = s.writer.do(ctx, op{frees: true, run: func(tx *indexTx) (err error) {
 			gone, secrets, tokens, err = s.removeBatch(tx)
 			return err
@@ -58,7 +58,7 @@ func (s *Store) removeEnded(ctx context.Context) error {
 			return err
 		}
 		s.secrets.Add(-secrets)
-		s.tokens.Add(-tokens)
+		s.tokens.Store(tokens)
 		for _, n := range gone {
 			if err := s.blobs.destroy(n); err != nil {
 				return err
@@ -79,7 +79,7 @@ func (s *Store) anyDue() (due bool, err error) {
 }
 
 // removeBatch removes the first ends that are due, and what they stand for. It returns the names of blobs to destroy,
-// and how many live secrets and tokens there are less.
+// how many live secrets there are less, and how many live tokens are left.
 func (s *Store) removeBatch(tx *indexTx) (gone []name, secrets, tokens int64, err error) {
 	limit := binary.BigEndian.AppendUint64(nil, uint64(s.clock.certain()+1))
 	cursor := tx.ends.Cursor()
@@ -95,6 +95,7 @@ func (s *Store) removeBatch(tx *indexTx) (gone []name, secrets, tokens int64, er
 			r, readErr := tx.record(n)
 			if readErr == nil && r.state == live {
 				secrets++
+				err = errors.Join(err, tx.charge(r.account, -r.size))
 			}
 			if readErr == nil && r.leaseEnds > 0 {
 				err = errors.Join(err, tx.removeEnd(r.leaseEnds, endLease, key))
@@ -108,10 +109,9 @@ func (s *Store) removeBatch(tx *indexTx) (gone []name, secrets, tokens int64, er
 			}
 			gone = append(gone, n)
 		case endToken:
-			tokens++
 			err = errors.Join(err, tx.tokens.Delete(key))
 		}
 		err = errors.Join(err, tx.ends.Delete(end))
 	}
-	return gone, secrets, tokens, err
+	return gone, secrets, s.countTokens(tx), err
 }

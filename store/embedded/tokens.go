@@ -11,97 +11,112 @@ import (
 
 // PutToken implements store.Store.
 func (s *Store) PutToken(ctx context.Context, hash store.TokenHash, token store.Token) error {
-	_, err := s.putToken(ctx, hash, token, func(*indexTx) bool { return true })
+	_, err := s.putToken(ctx, hash, token, func(*indexTx) (bool, error) { return true, nil })
 	return err
 }
 
 // PutFirstToken implements store.Store.
 func (s *Store) PutFirstToken(ctx context.Context, hash store.TokenHash, token store.Token) (bool, error) {
-	return s.putToken(ctx, hash, token, func(tx *indexTx) bool {
+	return s.putToken(ctx, hash, token, func(tx *indexTx) (bool, error) {
 		now, cursor := s.clock.now(), tx.tokens.Cursor()
 		for key, value := cursor.First(); key != nil; key, value = cursor.Next() {
-			if expires, _, err := decodeToken(value); err != nil || expires > now {
-				return false
+			if expires, t, err := decodeToken(value); err != nil || t.Kind == token.Kind && expires > now {
+				return false, nil
 			}
 		}
-		return true
+		return true, nil
 	})
 }
 
-// putToken stores a token if a condition holds inside the transaction.
+// ReplaceTokens implements store.Store.
+func (s *Store) ReplaceTokens(ctx context.Context, hash store.TokenHash, token store.Token) error {
+	_, err := s.putToken(ctx, hash, token, func(tx *indexTx) (bool, error) {
+		var others []store.TokenHash
+		err := tx.tokens.ForEach(func(key, value []byte) error {
+			if _, t, err := decodeToken(value); len(key) == len(hash) && (err != nil || t.Kind == token.Kind) {
+				others = append(others, store.TokenHash(key))
+			}
+			return nil
+		})
+		for _, other := range others {
+			err = errors.Join(err, removeToken(tx, other))
+		}
+		return true, err
+	})
+	return err
+}
+
+// putToken stores a token if what is prepared inside the transaction says so.
 func (s *Store) putToken(
-	ctx context.Context, hash store.TokenHash, token store.Token, condition func(*indexTx) bool,
+	ctx context.Context, hash store.TokenHash, token store.Token, prepare func(*indexTx) (bool, error),
 ) (stored bool, err error) {
 	if token.TTL < time.Millisecond {
 		return false, fmt.Errorf("a token cannot live for %s", token.TTL)
 	}
-	added := 0
+	live := int64(0)
 	err = s.writer.do(ctx, op{run: func(tx *indexTx) error {
-		if stored = condition(tx); !stored {
-			return nil
-		}
-		before, err := removeToken(tx, hash)
-		if err != nil {
+		if stored, err = prepare(tx); !stored || err != nil {
 			return err
 		}
-		added = 1 - before
 		expires := s.clock.now() + token.TTL.Milliseconds()
-		return errors.Join(
-			tx.tokens.Put(hash[:], encodeToken(expires, token.UploadSizeLimit)),
+		err := errors.Join(removeToken(tx, hash),
+			tx.tokens.Put(hash[:], encodeToken(expires, token)),
 			tx.putEnd(expires, endToken, hash[:]))
+		live = s.countTokens(tx)
+		return err
 	}})
-	if err != nil {
+	if err != nil || !stored {
 		return false, err
 	}
-	s.tokens.Add(int64(added))
-	return stored, nil
+	s.tokens.Store(live)
+	return true, nil
+}
+
+// countTokens counts the live tokens of users.
+func (s *Store) countTokens(tx *indexTx) (live int64) {
+	now := s.clock.now()
+	_ = tx.tokens.ForEach(func(_, value []byte) error { // fails only if what it calls does
+		if expires, t, err := decodeToken(value); err == nil && t.Kind == store.UserToken && expires > now {
+			live++
+		}
+		return nil
+	})
+	return live
 }
 
 // Token implements store.Store. The comparison of hashes need not take constant time: a hash that matches in its first
 // bytes tells nobody how to find a token for the rest.
-func (s *Store) Token(_ context.Context, hash store.TokenHash) (token store.Token, err error) {
+func (s *Store) Token(_ context.Context, kind store.TokenKind, hash store.TokenHash) (token store.Token, err error) {
 	err = s.index.view(func(tx *indexTx) error {
 		value := tx.tokens.Get(hash[:])
 		if value == nil {
 			return store.ErrNoToken
 		}
-		expires, limit, err := decodeToken(value)
+		expires, t, err := decodeToken(value)
 		if err != nil {
 			return err
 		}
 		left := expires - s.clock.now()
-		if left <= 0 {
+		if left <= 0 || t.Kind != kind {
 			return store.ErrNoToken
 		}
-		token = store.Token{TTL: time.Duration(left) * time.Millisecond, UploadSizeLimit: limit}
+		t.TTL = time.Duration(left) * time.Millisecond
+		token = t
 		return nil
 	})
 	return token, err
 }
 
-// RemoveToken implements store.Store.
-func (s *Store) RemoveToken(ctx context.Context, hash store.TokenHash) error {
-	removed := 0
-	err := s.writer.do(ctx, op{run: func(tx *indexTx) (err error) {
-		removed, err = removeToken(tx, hash)
-		return err
-	}})
-	if err == nil {
-		s.tokens.Add(int64(-removed))
-	}
-	return err
-}
-
-// removeToken removes a token and its end, and says how many that were.
-func removeToken(tx *indexTx, hash store.TokenHash) (int, error) {
+// removeToken removes a token, if it is there, and its end.
+func removeToken(tx *indexTx, hash store.TokenHash) error {
 	value := tx.tokens.Get(hash[:])
 	if value == nil {
-		return 0, nil
+		return nil
 	}
 	if expires, _, err := decodeToken(value); err == nil {
 		if err := tx.removeEnd(expires, endToken, hash[:]); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return 1, tx.tokens.Delete(hash[:])
+	return tx.tokens.Delete(hash[:])
 }

@@ -52,6 +52,12 @@ func Run(t *testing.T, open Factory) {
 		{"tokens are kept by hash, with limit and life", tokens},
 		{"the first token is stored once, however many try", firstToken},
 		{"a token expires", tokenExpires},
+		{"tokens of one kind are not of the other", tokenKinds},
+		{"tokens are replaced by one, all of a kind together", tokensReplaced},
+		{"an account stores as much as its quota, and what is taken or expires frees its share", quota},
+		{"of many commits at one instant no more fit than the quota lets", quotaRace},
+		{"guesses are counted before they are made, near and far", guesses},
+		{"guesses are heard again when their time is over", guessesAgain},
 		{"counts follow creates, claims and undos", counts},
 		{"a store that is well says so", check},
 	} {
@@ -529,7 +535,7 @@ func noLife(t *testing.T, s store.Store) {
 		}
 		_, err := Take(s, id)
 		wantErr(t, err, store.ErrNotFound)
-		if err := s.PutToken(context.Background(), store.TokenHash{1}, store.Token{TTL: ttl}); err == nil {
+		if err := s.PutToken(context.Background(), store.TokenHash{1}, store.Token{Kind: store.UserToken, TTL: ttl}); err == nil {
 			t.Errorf("a token was stored for %s", ttl)
 		}
 	}
@@ -538,13 +544,13 @@ func noLife(t *testing.T, s store.Store) {
 func tokens(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	hash := store.TokenHash(Bytes(32))
-	_, err := s.Token(ctx, hash)
+	_, err := s.Token(ctx, store.UserToken, hash)
 	wantErr(t, err, store.ErrNoToken)
 	for _, limit := range []int64{0, 12345} { // the second replaces the first
-		if err := s.PutToken(ctx, hash, store.Token{TTL: Life, UploadSizeLimit: limit}); err != nil {
+		if err := s.PutToken(ctx, hash, store.Token{Kind: store.UserToken, TTL: Life, UploadSizeLimit: limit}); err != nil {
 			t.Fatal(err)
 		}
-		got, err := s.Token(ctx, hash)
+		got, err := s.Token(ctx, store.UserToken, hash)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -555,15 +561,220 @@ func tokens(t *testing.T, s store.Store) {
 			t.Errorf("%d tokens are counted, %v", n.Tokens, err)
 		}
 	}
-	for range 2 {
-		if err := s.RemoveToken(ctx, hash); err != nil {
+}
+
+func tokenKinds(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	user, admin := store.TokenHash(Bytes(32)), store.TokenHash(Bytes(32))
+	for hash, kind := range map[store.TokenHash]store.TokenKind{user: store.UserToken, admin: store.AdminToken} {
+		stored, err := s.PutFirstToken(ctx, hash, store.Token{Kind: kind, TTL: Life})
+		if err != nil || !stored {
+			t.Errorf("the first token of kind %c is not stored: %v", kind, err)
+		}
+	}
+	for _, c := range []struct {
+		kind store.TokenKind
+		hash store.TokenHash
+		want error
+	}{
+		{store.UserToken, user, nil},
+		{store.AdminToken, admin, nil},
+		{store.UserToken, admin, store.ErrNoToken},
+		{store.AdminToken, user, store.ErrNoToken},
+	} {
+		if _, err := s.Token(ctx, c.kind, c.hash); !errors.Is(err, c.want) {
+			t.Errorf("as a token of kind %c it is %v, want %v", c.kind, err, c.want)
+		}
+	}
+	if n, err := s.Count(ctx); err != nil || n.Tokens != 1 {
+		t.Errorf("%d tokens of users are counted, %v", n.Tokens, err)
+	}
+}
+
+func tokensReplaced(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	var old [5]store.TokenHash
+	for i := range old {
+		old[i] = store.TokenHash(Bytes(32))
+		if err := s.PutToken(ctx, old[i], store.Token{Kind: store.UserToken, TTL: Life}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, err = s.Token(ctx, hash)
-	wantErr(t, err, store.ErrNoToken)
-	if n, err := s.Count(ctx); err != nil || n.Tokens != 0 {
+	admin, fresh := store.TokenHash(Bytes(32)), store.TokenHash(Bytes(32))
+	if err := s.PutToken(ctx, admin, store.Token{Kind: store.AdminToken, TTL: Life}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ReplaceTokens(ctx, fresh, store.Token{Kind: store.UserToken, TTL: Life}); err != nil {
+		t.Fatal(err)
+	}
+	for _, hash := range old {
+		_, err := s.Token(ctx, store.UserToken, hash)
+		wantErr(t, err, store.ErrNoToken)
+	}
+	if _, err := s.Token(ctx, store.UserToken, fresh); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Token(ctx, store.AdminToken, admin); err != nil {
+		t.Errorf("a token of the other kind has gone: %v", err)
+	}
+	if n, err := s.Count(ctx); err != nil || n.Tokens != 1 {
 		t.Errorf("%d tokens are counted, %v", n.Tokens, err)
+	}
+}
+
+// accounted is a secret of an account with a quota.
+func accounted(account store.Account, quota int64, ttl time.Duration) store.Secret {
+	return store.Secret{TTL: ttl, Account: account, Quota: quota}
+}
+
+func quota(t *testing.T, s store.Store) {
+	account, other := store.Account(Bytes(16)), store.Account(Bytes(16))
+	create := func(account store.Account, size int, ttl time.Duration) (store.ID, error) {
+		id := uuid.New()
+		return id, TryCreate(s, id, Bytes(size), accounted(account, 100_000, ttl))
+	}
+	a, err := create(account, 60_000, Life)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := create(account, 40_000, Life) // exactly what is left
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused, err := create(account, 1, Life)
+	wantErr(t, err, store.ErrQuota)
+	_, err = Take(s, refused)
+	wantErr(t, err, store.ErrNotFound)
+	if _, err := create(other, 100_000, Life); err != nil {
+		t.Errorf("another account is refused: %v", err)
+	}
+	Create(t, s, Bytes(200_000), Life) // without an account
+
+	if _, err := Take(s, a); err != nil {
+		t.Fatal(err)
+	}
+	if a, err = create(account, 60_000, time.Second); err != nil {
+		t.Errorf("what was taken has not freed its share: %v", err)
+	}
+	Eventually(t, "what has expired frees its share", func() bool {
+		_, err := create(account, 60_000, Life)
+		return err == nil
+	})
+	_, err = Take(s, a)
+	wantErr(t, err, store.ErrNotFound)
+
+	claim, err := s.Claim(context.Background(), b, NewClaimant(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := claim.Undo(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = create(account, 1, Life)
+	wantErr(t, err, store.ErrQuota)
+	if _, err := Take(s, b); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := create(account, 40_000, Life); err != nil {
+		t.Errorf("what was undone and taken has not freed its share: %v", err)
+	}
+}
+
+func quotaRace(t *testing.T, s store.Store) {
+	account := store.Account(Bytes(16))
+	for range 3 {
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		var ids []store.ID
+		for range 64 {
+			all.Go(func() {
+				id := uuid.New()
+				switch err := TryCreate(s, id, Bytes(1000), accounted(account, 20_000, Life)); {
+				case err == nil:
+					mu.Lock()
+					ids = append(ids, id)
+					mu.Unlock()
+				case !errors.Is(err, store.ErrQuota):
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if len(ids) != 20 {
+			t.Fatalf("%d secrets fitted, want 20", len(ids))
+		}
+		for _, id := range ids { // and all is free again
+			all.Go(func() {
+				if _, err := Take(s, id); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+}
+
+func guesses(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	id := Create(t, s, []byte("guarded"), Life)
+	limits := store.AttemptLimits{Near: 5, NearWindow: time.Minute, All: 12, AllWindow: time.Hour}
+	heard := func(id store.ID, network string, guesses int) (heard int64) {
+		t.Helper()
+		var all sync.WaitGroup
+		var n atomic.Int64
+		for range guesses {
+			all.Go(func() {
+				wait, err := s.Attempt(ctx, id, netip.MustParsePrefix(network), limits)
+				if err != nil {
+					t.Error(err)
+				}
+				if wait == 0 {
+					n.Add(1)
+				} else if wait > limits.AllWindow {
+					t.Errorf("the wait is %s", wait)
+				}
+			})
+		}
+		all.Wait()
+		return n.Load()
+	}
+	want := func(what string, got, want int64) {
+		t.Helper()
+		if got != want {
+			t.Errorf("%s: %d guesses are heard, want %d", what, got, want)
+		}
+	}
+	want("from one network", heard(id, "192.0.2.0/24", 200), 5)
+	want("from another", heard(id, "2001:db8::/56", 200), 5)
+	want("from a third", heard(id, "198.51.100.0/24", 200), 2)
+	want("from a fourth", heard(id, "203.0.113.0/24", 200), 0)
+	want("at another secret", heard(uuid.New(), "192.0.2.0/24", 200), 5)
+	for range 3 {
+		if err := s.Forgive(ctx, id, netip.MustParsePrefix("192.0.2.0/24")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want("after three right ones", heard(id, "192.0.2.0/24", 200), 3)
+	if got, err := Take(s, id); err != nil || string(got) != "guarded" {
+		t.Errorf("the guesses have cost the secret: %q, %v", got, err)
+	}
+}
+
+func guessesAgain(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	id, network := uuid.New(), netip.MustParsePrefix("192.0.2.0/24")
+	limits := store.AttemptLimits{Near: 1, NearWindow: 100 * time.Millisecond, All: 2, AllWindow: 500 * time.Millisecond}
+	if wait, err := s.Attempt(ctx, id, network, limits); err != nil || wait != 0 {
+		t.Fatalf("the first guess waits %s, %v", wait, err)
+	}
+	for range 2 { // first the network's window ends, then the secret's
+		Eventually(t, "guesses are heard again", func() bool {
+			wait, err := s.Attempt(ctx, id, network, limits)
+			if err != nil || wait < 0 {
+				t.Fatal(wait, err)
+			}
+			return wait == 0
+		})
 	}
 }
 
@@ -572,7 +783,7 @@ func firstToken(t *testing.T, s store.Store) {
 	var stored atomic.Int64
 	for range 32 {
 		all.Go(func() {
-			ok, err := s.PutFirstToken(context.Background(), store.TokenHash(Bytes(32)), store.Token{TTL: Life})
+			ok, err := s.PutFirstToken(context.Background(), store.TokenHash(Bytes(32)), store.Token{Kind: store.UserToken, TTL: Life})
 			if err != nil {
 				t.Error(err)
 			}
@@ -590,14 +801,14 @@ func firstToken(t *testing.T, s store.Store) {
 func tokenExpires(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	hash := store.TokenHash(Bytes(32))
-	if err := s.PutToken(ctx, hash, store.Token{TTL: 10 * time.Millisecond}); err != nil {
+	if err := s.PutToken(ctx, hash, store.Token{Kind: store.UserToken, TTL: 10 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
 	Eventually(t, "the token expires", func() bool {
-		_, err := s.Token(ctx, hash)
+		_, err := s.Token(ctx, store.UserToken, hash)
 		return errors.Is(err, store.ErrNoToken)
 	})
-	if ok, err := s.PutFirstToken(ctx, store.TokenHash(Bytes(32)), store.Token{TTL: Life}); err != nil || !ok {
+	if ok, err := s.PutFirstToken(ctx, store.TokenHash(Bytes(32)), store.Token{Kind: store.UserToken, TTL: Life}); err != nil || !ok {
 		t.Errorf("after the only token has expired there can be no first one: %v", err)
 	}
 	Eventually(t, "it is not counted", func() bool {

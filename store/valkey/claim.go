@@ -66,6 +66,7 @@ type claim struct {
 	keys      keys
 	operation string // names this call of Claim: its claim can be repeated and undone by nobody else
 	size      int64
+	share     reservation
 	leased    bool
 	repeat    bool // not the claimant's first
 	over      bool
@@ -115,18 +116,23 @@ func (s *Store) Claim(ctx context.Context, id store.ID, claimant store.Claimant,
 
 // read takes over what the script returned.
 func (c *claim) read(r reply) (err error) {
-	if len(r.values) != 2 {
+	if len(r.values) != 3 {
 		return errOddReply
 	}
 	if c.size, err = r.values[0].AsInt64(); err != nil {
 		return fmt.Errorf("%w: %w", errOddReply, err)
 	}
+	account, err := r.values[1].ToString()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errOddReply, err)
+	}
+	c.share = newReservation(account, c.keys.name, c.size)
 	c.repeat, c.left, c.extended = r.status == "repeat", c.size, time.Now()
 	c.leased = c.leased || c.repeat
 	if c.size > inlineSize {
 		return nil
 	}
-	if c.piece, err = r.values[1].ToString(); err != nil || int64(len(c.piece)) != c.size {
+	if c.piece, err = r.values[2].ToString(); err != nil || int64(len(c.piece)) != c.size {
 		return errIncomplete
 	}
 	c.next = 1
@@ -231,6 +237,7 @@ func (c *claim) Release() error {
 	}
 	if c.leased {
 		c.over = true
+		c.store.release(context.Background(), c.share)
 		return nil
 	}
 	return c.Finish(context.Background())
@@ -242,6 +249,7 @@ func (c *claim) Finish(ctx context.Context) error {
 		return errClaimOver
 	}
 	c.over = true
+	c.store.release(ctx, c.share)
 	return c.store.try(ctx, budget, func(ctx context.Context, clients clients) error {
 		return clients.shared.Do(ctx, clients.shared.B().Unlink().Key(c.keys.claimed).Build()).Error()
 	})

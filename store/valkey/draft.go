@@ -95,12 +95,20 @@ func (d *draft) Commit(ctx context.Context, secret store.Secret) error {
 		}
 		restrictions = string(b)
 	}
+	share := reservation{}
+	if secret.Quota > 0 {
+		share = newReservation(accountName(secret.Account), d.keys.name, d.size)
+	}
+	if err := d.store.reserve(ctx, share, secret.TTL, secret.Quota); err != nil {
+		d.fail(err)
+		return err
+	}
 	r, err := d.store.run(ctx, call{
 		script: d.store.scripts.commit,
 		keys:   []string{d.keys.secret, d.keys.gone, d.keys.draft(d.nonce), d.keys.live},
 		args: []string{
 			d.keys.name, d.nonce, milliseconds(secret.TTL), strconv.FormatInt(d.size, 10),
-			strconv.Itoa(d.pieces + 1), valkey.BinaryString(d.piece), restrictions,
+			strconv.Itoa(d.pieces + 1), valkey.BinaryString(d.piece), restrictions, share.account,
 		},
 		durable: true,
 		large:   len(d.piece) > inlineSize,
@@ -117,6 +125,7 @@ func (d *draft) Commit(ctx context.Context, secret store.Secret) error {
 		err = fmt.Errorf("%w: pieces of the draft have gone", store.ErrDown)
 	}
 	if err != nil {
+		d.store.release(ctx, share)
 		d.fail(err)
 		return err
 	}

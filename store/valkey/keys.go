@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"net/netip"
 	"strconv"
 
 	"hakanai/store"
@@ -20,7 +21,7 @@ const prefix = "hakanai:"
 // claimed.
 type keys struct {
 	name    string // of the secret: a hash of its id
-	secret  string // hash: size, expires (ms since 1970), restrictions, draft, and the pieces of ciphertext as 0, 1, …
+	secret  string // hash: size, expires (ms since 1970), restrictions, account, draft, and the pieces of ciphertext as 0, 1, …
 	gone    string // the tombstone, empty; it goes when the secret would have gone
 	claimed string // what secret was, with operation, claimant and until; it goes by itself soon
 	live    string // sorted set: the live secrets of the bucket by their ends
@@ -51,10 +52,27 @@ func liveKey(bucket int) string {
 	return prefix + "{" + hex.EncodeToString([]byte{byte(bucket)}) + "}:live"
 }
 
-// tokensKey names the sorted set of live tokens by their ends; tokenKey a token's record. They share a slot.
-const tokensKey = prefix + "{tokens}"
+// tokensKey names the sorted set of the live tokens of a kind by their ends; tokenKey a token's record. All tokens share
+// a slot.
+func tokensKey(kind store.TokenKind) string { return prefix + "{tokens}:" + string(kind) }
 
-func tokenKey(hash store.TokenHash) string { return tokensKey + ":" + hex.EncodeToString(hash[:]) }
+func tokenKey(kind store.TokenKind, hash store.TokenHash) string {
+	return tokensKey(kind) + ":" + hex.EncodeToString(hash[:])
+}
+
+// accountKeys name what reserve.lua keeps of an account.
+func accountKeys(account string) []string {
+	slot := prefix + "{account:" + account + "}:"
+	return []string{slot + "members", slot + "used"}
+}
+
+// attemptKeys name the counters of guesses at a secret's passphrase: of all, and of those from a network, whose address
+// is not kept.
+func (k keys) attemptKeys(from netip.Prefix) []string {
+	all := k.live[:len(k.live)-len("live")] + "guesses:" + k.name
+	sum := sha256.Sum256([]byte("hakanai network " + k.name + from.String()))
+	return []string{all, all + ":" + base64.RawURLEncoding.EncodeToString(sum[:12])}
+}
 
 // field names a piece of ciphertext in its hash.
 func field(piece int) string { return strconv.Itoa(piece) }

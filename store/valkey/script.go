@@ -22,8 +22,14 @@ var (
 	undoSource string
 	//go:embed scripts/put_token.lua
 	putTokenSource string
-	//go:embed scripts/remove_token.lua
-	removeTokenSource string
+	//go:embed scripts/reserve.lua
+	reserveSource string
+	//go:embed scripts/release.lua
+	releaseSource string
+	//go:embed scripts/attempt.lua
+	attemptSource string
+	//go:embed scripts/forgive.lua
+	forgiveSource string
 )
 
 // script is a source, and the name that Valkey knows it by once it has seen it.
@@ -34,17 +40,20 @@ func newScript(source string) script {
 	return script{source, hex.EncodeToString(sum[:])}
 }
 
-type scripts struct{ append, commit, revoke, look, claim, undo, putToken, removeToken script }
+type scripts struct{ append, commit, revoke, look, claim, undo, putToken, reserve, release, attempt, forgive script }
 
 func newScripts() scripts {
 	return scripts{
-		append:      newScript(appendSource),
-		commit:      newScript(commitSource),
-		revoke:      newScript(revokeSource),
-		look:        newScript(lookSource),
-		claim:       newScript(claimSource),
-		undo:        newScript(undoSource),
-		putToken:    newScript(putTokenSource),
-		removeToken: newScript(removeTokenSource),
+		append:   newScript(appendSource),
+		commit:   newScript(commitSource),
+		revoke:   newScript(revokeSource),
+		look:     newScript(lookSource),
+		claim:    newScript(claimSource),
+		undo:     newScript(undoSource),
+		putToken: newScript(putTokenSource),
+		reserve:  newScript(reserveSource),
+		release:  newScript(releaseSource),
+		attempt:  newScript(attemptSource),
+		forgive:  newScript(forgiveSource),
 	}
 }

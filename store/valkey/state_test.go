@@ -45,7 +45,7 @@ func TestEveryKeyHasAnEnd(t *testing.T) {
 	if _, err := draft.Write(storetest.Bytes(400_000)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.PutToken(t.Context(), store.TokenHash{1}, store.Token{TTL: time.Hour}); err != nil {
+	if err := s.PutToken(t.Context(), store.TokenHash{1}, store.Token{Kind: store.UserToken, TTL: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
 	kinds := make(map[string]bool)
@@ -189,7 +189,7 @@ func TestAValkeyThatCannotBeUsedIsDown(t *testing.T) {
 				_, claim := s.Claim(t.Context(), uuid.New(), storetest.NewClaimant(), 0)
 				create := storetest.TryCreate(s, uuid.New(), []byte("x"), store.Secret{TTL: storetest.Life})
 				_, count := s.Count(t.Context())
-				token := s.PutToken(t.Context(), store.TokenHash{}, store.Token{TTL: time.Hour})
+				token := s.PutToken(t.Context(), store.TokenHash{}, store.Token{Kind: store.UserToken, TTL: time.Hour})
 				for what, err := range map[string]error{
 					"Look": look, "Claim": claim, "Create": create, "Count": count, "PutToken": token, "Check": s.Check(t.Context()),
 				} {

@@ -23,15 +23,21 @@ func (s *Store) PutFirstToken(ctx context.Context, hash store.TokenHash, token s
 	return s.putToken(ctx, hash, token, "first")
 }
 
-func (s *Store) putToken(ctx context.Context, hash store.TokenHash, token store.Token, first string) (bool, error) {
+// ReplaceTokens implements store.Store.
+func (s *Store) ReplaceTokens(ctx context.Context, hash store.TokenHash, token store.Token) error {
+	_, err := s.putToken(ctx, hash, token, "replace")
+	return err
+}
+
+func (s *Store) putToken(ctx context.Context, hash store.TokenHash, token store.Token, how string) (bool, error) {
 	if token.TTL < time.Millisecond {
 		return false, fmt.Errorf("a token cannot live for %s", token.TTL)
 	}
 	r, err := s.run(ctx, call{
 		script: s.scripts.putToken,
-		keys:   []string{tokenKey(hash), tokensKey},
+		keys:   []string{tokenKey(token.Kind, hash), tokensKey(token.Kind)},
 		args: []string{
-			hex.EncodeToString(hash[:]), milliseconds(token.TTL), strconv.FormatInt(token.UploadSizeLimit, 10), first,
+			hex.EncodeToString(hash[:]), milliseconds(token.TTL), strconv.FormatInt(token.UploadSizeLimit, 10), how,
 		},
 		durable: true,
 	})
@@ -39,8 +45,8 @@ func (s *Store) putToken(ctx context.Context, hash store.TokenHash, token store.
 }
 
 // Token implements store.Store.
-func (s *Store) Token(ctx context.Context, hash store.TokenHash) (token store.Token, err error) {
-	key := tokenKey(hash)
+func (s *Store) Token(ctx context.Context, kind store.TokenKind, hash store.TokenHash) (token store.Token, err error) {
+	key := tokenKey(kind, hash)
 	err = s.try(ctx, budget, func(ctx context.Context, c clients) error {
 		token = store.Token{}
 		results := c.shared.DoMulti(ctx, c.shared.B().Get().Key(key).Build(), c.shared.B().Pttl().Key(key).Build())
@@ -52,22 +58,11 @@ func (s *Store) Token(ctx context.Context, hash store.TokenHash) (token store.To
 			return err
 		}
 		left, err := results[1].AsInt64()
-		token = store.Token{TTL: time.Duration(left) * time.Millisecond, UploadSizeLimit: limit}
+		token = store.Token{Kind: kind, TTL: time.Duration(left) * time.Millisecond, UploadSizeLimit: limit}
 		return err
 	})
 	if err == nil && token.TTL <= 0 {
 		return store.Token{}, store.ErrNoToken
 	}
 	return token, err
-}
-
-// RemoveToken implements store.Store.
-func (s *Store) RemoveToken(ctx context.Context, hash store.TokenHash) error {
-	_, err := s.run(ctx, call{
-		script:  s.scripts.removeToken,
-		keys:    []string{tokenKey(hash), tokensKey},
-		args:    []string{hex.EncodeToString(hash[:])},
-		durable: true,
-	})
-	return err
 }

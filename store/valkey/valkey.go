@@ -147,7 +147,7 @@ func (s *Store) Count(ctx context.Context) (counts store.Counts, err error) {
 		for bucket := range buckets {
 			commands = append(commands, c.shared.B().Zcount().Key(liveKey(bucket)).Min(alive).Max("+inf").Build())
 		}
-		commands = append(commands, c.shared.B().Zcount().Key(tokensKey).Min(alive).Max("+inf").Build())
+		commands = append(commands, c.shared.B().Zcount().Key(tokensKey(store.UserToken)).Min(alive).Max("+inf").Build())
 		for i, result := range c.shared.DoMulti(ctx, commands...) {
 			n, err := result.AsInt64()
 			if err != nil {

@@ -3,15 +3,15 @@
 -- KEYS: secret, gone, claimed, live.
 -- ARGV: name, operation, claimant or '' for a final claim, lease in ms, life of the ciphertext in ms, largest size that
 -- is answered with the ciphertext.
--- Returns {first or repeat, size, ciphertext or false}, {gone}, {none}, or {late} when the
--- operation has been undone. The same operation may be repeated.
+-- Returns {first or repeat, size, account or '', ciphertext or false}, {gone}, {none}, or {late} when the operation has
+-- been undone. The same operation may be repeated.
 local secret, gone, claimed, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local name, operation, claimant, lease = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local keep, inline = ARGV[5], tonumber(ARGV[6])
 
 local function answer(kind)
 	local size = tonumber(redis.call('HGET', claimed, 'size'))
-	return {kind, size, size <= inline and redis.call('HGET', claimed, '0')}
+	return {kind, size, redis.call('HGET', claimed, 'account') or '', size <= inline and redis.call('HGET', claimed, '0')}
 end
 
 local time = redis.call('TIME')

@@ -1,7 +1,7 @@
 #!lua
 -- Makes a draft, whose last piece comes with the call, a secret.
 -- KEYS: secret, gone, draft, live.
--- ARGV: name, draft's nonce, life in ms, size, number of pieces, last piece, restrictions or ''.
+-- ARGV: name, draft's nonce, life in ms, size, number of pieces, last piece, restrictions or '', account or ''.
 -- Returns done, exists, or lost (pieces of the draft are missing). Repeating it is harmless.
 local secret, gone, draft, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local name, nonce, life, size, pieces = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
@@ -25,6 +25,9 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', secret, 'draft', nonce, 'size', size, 'expires', now + life, pieces - 1, last)
 if restrictions ~= '' then
 	redis.call('HSET', secret, 'restrictions', restrictions)
+end
+if ARGV[8] ~= '' then
+	redis.call('HSET', secret, 'account', ARGV[8])
 end
 redis.call('PEXPIREAT', secret, now + life)
 redis.call('ZREMRANGEBYSCORE', live, '-inf', now)

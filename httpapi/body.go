@@ -29,7 +29,8 @@ var errOverBound = errors.New("the ciphertext is over the bound")
 
 // createBody is what a body holds besides data.
 type createBody struct {
-	expiresIn int64 // seconds, at least 1
+	expiresIn    int64 // seconds, at least 1
+	restrictions api.Restrictions
 }
 
 // transferBuffer is the memory of one transfer in either direction.
@@ -136,23 +137,9 @@ func (b *bodyReader) field(key string, request *createBody) error {
 			return badRequest("expires_in must be a whole number of seconds, 1 at least")
 		}
 	case "restrictions":
-		return checkRestrictions(value)
+		request.restrictions, err = readRestrictions(value)
 	}
-	return nil
-}
-
-// checkRestrictions lets pass what restricts nothing. Anything else must not be stored as if it had not been asked for.
-func checkRestrictions(value []byte) error {
-	var restrictions map[string]json.RawMessage
-	if err := json.Unmarshal(value, &restrictions); err != nil {
-		return badRequest("restrictions must be an object")
-	}
-	for _, value := range restrictions {
-		if v := string(value); v != "null" && v != "[]" {
-			return &requestError{501, "this server does not offer restrictions"}
-		}
-	}
-	return nil
+	return err
 }
 
 // next returns the next byte of the body. At its end: io.ErrUnexpectedEOF.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -77,7 +78,7 @@ func FuzzBody(f *testing.F) {
 		const bound = 1 << 20
 		request, ciphertext, err := readAll(bytes.NewReader(body), bound)
 		piecewise, again, errPiecewise := readAll(iotest.OneByteReader(bytes.NewReader(body)), bound)
-		if (err == nil) != (errPiecewise == nil) || err == nil && (piecewise != request || !bytes.Equal(again, ciphertext)) {
+		if (err == nil) != (errPiecewise == nil) || err == nil && (!reflect.DeepEqual(piecewise, request) || !bytes.Equal(again, ciphertext)) {
 			t.Fatalf("%q: whole %v, byte by byte %v", body, err, errPiecewise)
 		}
 		var fields map[string]json.RawMessage

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,26 +20,21 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 		s.failWith(w, r, err)
 		return
 	}
-	body, err := json.Marshal(api.CreateResponse{ID: id.String()})
-	if err != nil {
-		s.failWith(w, r, err)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(body) // if the caller is gone the secret expires unread
+	s.answer(w, r, api.CreateResponse{ID: id.String()}) // if the caller is gone the secret expires unread
 }
 
 func (s *Server) createSecret(w http.ResponseWriter, r *http.Request) (store.ID, error) {
-	limit, err := s.mayCreate(w, r)
+	creator, err := s.mayCreate(w, r)
 	if err != nil {
 		return uuid.Nil, err
 	}
+	limit := creator.limit
 	ciphertextBound := api.CiphertextBound(limit)
 	if r.ContentLength > api.RequestBound(ciphertextBound) {
 		return uuid.Nil, tooLargeFor(limit)
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return uuid.Nil, &requestError{http.StatusUnsupportedMediaType, "the body must not be compressed or encoded"}
+		return uuid.Nil, refuse(http.StatusUnsupportedMediaType, "the body must not be compressed or encoded")
 	}
 	done, err := s.beginTransfer()
 	if err != nil {
@@ -64,8 +58,16 @@ func (s *Server) createSecret(w http.ResponseWriter, r *http.Request) (store.ID,
 	if time.Duration(request.expiresIn) > s.maxTTL/time.Second {
 		return uuid.Nil, badRequest(fmt.Sprintf("expires_in must be from 1 to %d seconds", int64(s.maxTTL/time.Second)))
 	}
-	ttl := time.Duration(request.expiresIn) * time.Second
-	if err := draft.Commit(r.Context(), store.Secret{TTL: ttl}); err != nil {
+	restrictions, err := s.restrictions(id, request.restrictions)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	if err := draft.Commit(r.Context(), store.Secret{
+		TTL:          time.Duration(request.expiresIn) * time.Second,
+		Restrictions: restrictions,
+		Account:      creator.account,
+		Quota:        creator.quota,
+	}); err != nil {
 		return uuid.Nil, fmt.Errorf("storing a secret: %w", err)
 	}
 	return id, nil
@@ -100,6 +102,6 @@ func (s *Server) beginTransfer() (done func(), err error) {
 	case s.transfers <- struct{}{}:
 		return func() { <-s.transfers }, nil
 	default:
-		return nil, &requestError{http.StatusServiceUnavailable, "too much is going on here just now: try again soon"}
+		return nil, refuse(http.StatusServiceUnavailable, "too much is going on here just now: try again soon")
 	}
 }

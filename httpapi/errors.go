@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"hakanai/httpapi/api"
 	"hakanai/store"
@@ -16,6 +18,9 @@ import (
 
 // retryAfter is what a caller is told to wait when the server cannot serve just now, in seconds.
 const retryAfter = 5
+
+// quotaRetryAfter is the same for a caller who has used up a quota.
+const quotaRetryAfter = 60
 
 // fail answers with an error status and a short text: JSON for those who accept it, else plain.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, status int, text string) {
@@ -27,7 +32,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, status int, text s
 	}
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	if status == http.StatusServiceUnavailable {
+	if status == http.StatusServiceUnavailable && w.Header().Get("Retry-After") == "" {
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	}
 	w.WriteHeader(status)
@@ -41,15 +46,18 @@ var errCaller = errors.New("the caller's connection failed")
 
 // requestError is an error that is the caller's: its text is the answer.
 type requestError struct {
-	status int
-	text   string
+	status     int
+	text       string
+	retryAfter time.Duration // for 429 and 503; 0 leaves it to the default
 }
 
 func (e *requestError) Error() string { return e.text }
 
-func badRequest(text string) error { return &requestError{http.StatusBadRequest, text} }
+func refuse(status int, text string) error { return &requestError{status: status, text: text} }
 
-func tooLarge(text string) error { return &requestError{http.StatusRequestEntityTooLarge, text} }
+func badRequest(text string) error { return refuse(http.StatusBadRequest, text) }
+
+func tooLarge(text string) error { return refuse(http.StatusRequestEntityTooLarge, text) }
 
 // failWith answers with the status that an error stands for. Errors of the store itself are logged, and the caller
 // learns only that it is not well.
@@ -57,11 +65,18 @@ func (s *Server) failWith(w http.ResponseWriter, r *http.Request, err error) {
 	var request *requestError
 	switch {
 	case errors.As(err, &request):
+		if seconds := int(math.Ceil(request.retryAfter.Seconds())); seconds > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		}
 		s.fail(w, r, request.status, request.text)
 	case errors.Is(err, store.ErrNotFound):
 		s.fail(w, r, http.StatusNotFound, "there is no such secret: it never was, or it has expired")
 	case errors.Is(err, store.ErrGone):
 		s.fail(w, r, http.StatusGone, "the secret is gone: somebody has retrieved it")
+	case errors.Is(err, store.ErrQuota):
+		w.Header().Set("Retry-After", strconv.Itoa(quotaRetryAfter))
+		s.fail(w, r, http.StatusTooManyRequests, "too much is stored here already with your token, or by all callers without "+
+			"one: there is room again when secrets are retrieved or expire")
 	case errors.Is(err, store.ErrFull):
 		s.log.Warn().Err(err).Msg("the store is full")
 		s.fail(w, r, http.StatusInsufficientStorage, "the store is full: nothing was stored")

@@ -67,7 +67,16 @@ func (s *Server) claim(r *http.Request) (store.Claim, error) {
 		return nil, err
 	}
 	if r.Header.Get("Range") != "" {
-		return nil, &requestError{http.StatusRequestedRangeNotSatisfiable, "a secret is retrieved whole or not at all"}
+		return nil, refuse(http.StatusRequestedRangeNotSatisfiable, "a secret is retrieved whole or not at all")
+	}
+	secret, err := s.store.Look(r.Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	if !secret.Restrictions.None() {
+		if err := s.mayRetrieve(r.Context(), id, secret.Restrictions, r.Header, s.caller(r)); err != nil {
+			return nil, err
+		}
 	}
 	var value [32]byte
 	if _, err := io.ReadFull(s.random, value[:]); err != nil {

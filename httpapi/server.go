@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"path"
 	"runtime/debug"
 	"strings"
@@ -28,12 +29,33 @@ type Options struct {
 	Random          io.Reader     // crypto/rand by default
 	UploadSizeLimit int64         // bytes of a secret before encryption and encoding; 10 MiB by default
 	MaxTTL          time.Duration // 7 days by default
+
+	AllowAnonymous     bool  // callers without a token may create
+	AnonymousSizeLimit int64 // their UploadSizeLimit; 32 KiB by default
+	AdminTokens        bool  // the admin API is there
+
+	// AnonymousQuota and TokenQuota bound what all callers without a token together, and each token, may have stored, in
+	// bytes of ciphertext; 0 for any.
+	AnonymousQuota, TokenQuota int64
+
+	// TrustedRanges hold callers who have no size limit, and who alone reach the admin API.
+	TrustedRanges []netip.Prefix
+	// TrustedProxies hold the proxies whose headers say who the caller is. Without one, connections do.
+	TrustedProxies []netip.Prefix
+	AddressHeader  string // where proxies tell the caller's address; X-Forwarded-For by default
+	CountryHeader  string // where they tell the caller's country; "" where they do not
+	ASNHeader      string // likewise the autonomous system's number
+
+	ShowTokenInput bool // the web page asks for a token even where none is needed
 }
 
 // The defaults of Options.
 const (
 	DefaultUploadSizeLimit = 10 << 20
 	DefaultMaxTTL          = 7 * 24 * time.Hour
+
+	DefaultAnonymousSizeLimit = 32 << 10
+	DefaultAddressHeader      = "X-Forwarded-For"
 )
 
 // maxTransfers bounds how many secrets are on their way in and out at once, and with it the memory that they take
@@ -48,6 +70,16 @@ type Server struct {
 	uploadSizeLimit int64
 	maxTTL          time.Duration
 	pace            paceLimits
+
+	allowAnonymous             bool
+	anonymousSizeLimit         int64
+	adminTokens                bool
+	anonymousQuota, tokenQuota int64
+
+	trustedRanges, trustedProxies           []netip.Prefix
+	addressHeader, countryHeader, asnHeader string
+
+	showTokenInput bool
 
 	mux       http.ServeMux
 	transfers chan struct{} // one place a transfer
@@ -65,7 +97,20 @@ func New(options Options) *Server {
 		uploadSizeLimit: options.UploadSizeLimit,
 		maxTTL:          options.MaxTTL,
 		pace:            defaultPace(),
-		transfers:       make(chan struct{}, maxTransfers),
+
+		allowAnonymous:     options.AllowAnonymous,
+		anonymousSizeLimit: options.AnonymousSizeLimit,
+		adminTokens:        options.AdminTokens,
+		anonymousQuota:     options.AnonymousQuota,
+		tokenQuota:         options.TokenQuota,
+		trustedRanges:      options.TrustedRanges,
+		trustedProxies:     options.TrustedProxies,
+		addressHeader:      options.AddressHeader,
+		countryHeader:      options.CountryHeader,
+		asnHeader:          options.ASNHeader,
+		showTokenInput:     options.ShowTokenInput,
+
+		transfers: make(chan struct{}, maxTransfers),
 	}
 	if s.random == nil {
 		s.random = rand.Reader
@@ -75,6 +120,12 @@ func New(options Options) *Server {
 	}
 	if s.maxTTL == 0 {
 		s.maxTTL = DefaultMaxTTL
+	}
+	if s.anonymousSizeLimit == 0 {
+		s.anonymousSizeLimit = DefaultAnonymousSizeLimit
+	}
+	if s.addressHeader == "" {
+		s.addressHeader = DefaultAddressHeader
 	}
 	s.buffers.New = func() any { return new(transferBuffer) }
 	s.health.check = s.store.Check
@@ -88,6 +139,10 @@ func (s *Server) routes() {
 	s.mux.HandleFunc(api.SecretPath, s.only(s.create, http.MethodPost))
 	s.mux.HandleFunc(api.SecretPath+"/{id}", s.only(s.retrieve, http.MethodGet))
 	s.mux.HandleFunc(api.LinkPath+"/{id}", s.link)
+	s.mux.HandleFunc(api.ConfigPath, s.only(s.config, http.MethodGet, http.MethodHead))
+	if s.adminTokens {
+		s.mux.HandleFunc(api.AdminTokensPath, s.only(s.makeToken, http.MethodPost))
+	}
 	s.mux.HandleFunc("/ready", s.only(s.ready, http.MethodGet, http.MethodHead))
 	s.mux.HandleFunc("/healthy", s.only(s.healthy, http.MethodGet, http.MethodHead))
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

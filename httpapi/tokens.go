@@ -4,28 +4,54 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"time"
 
+	"hakanai/httpapi/api"
 	"hakanai/store"
 )
 
-// DefaultTokenTTL is how long a token lives that nobody chose a life for.
-const DefaultTokenTTL = 30 * 24 * time.Hour
+// How long tokens live that nobody chose a life for. An admin token is replaced rather than renewed.
+const (
+	DefaultTokenTTL = 30 * 24 * time.Hour
+	AdminTokenTTL   = 100 * 365 * 24 * time.Hour
+)
 
-// MakeFirstToken stores a new user token if the store holds none, and returns it, or "" when there was one already. It
-// is the only time that the token can be read: the store keeps its hash.
-func MakeFirstToken(ctx context.Context, s store.Store, random io.Reader) (string, error) {
+// maxTokenTTL bounds what may be asked for.
+const maxTokenTTL = 10 * 365 * 24 * time.Hour
+
+// NewToken draws a token. What is stored of it is its hash: it can be read this once.
+func NewToken(random io.Reader) (token string, hash store.TokenHash, err error) {
 	var secret [32]byte
 	if _, err := io.ReadFull(random, secret[:]); err != nil {
-		return "", fmt.Errorf("drawing a token: %w", err)
+		return "", hash, fmt.Errorf("drawing a token: %w", err)
 	}
-	token := base64.RawURLEncoding.EncodeToString(secret[:])
-	stored, err := s.PutFirstToken(ctx, hashToken(token), store.Token{Kind: store.UserToken, TTL: DefaultTokenTTL})
+	token = base64.RawURLEncoding.EncodeToString(secret[:])
+	return token, hashToken(token), nil
+}
+
+// DefaultToken is what is stored for a token of a kind that the server or its operator makes, with the default life and
+// no limit of its own.
+func DefaultToken(kind store.TokenKind) store.Token {
+	if kind == store.AdminToken {
+		return store.Token{Kind: kind, TTL: AdminTokenTTL}
+	}
+	return store.Token{Kind: kind, TTL: DefaultTokenTTL}
+}
+
+// MakeFirstToken stores a new token of a kind if the store holds none, and returns it, or "" when there was one already.
+func MakeFirstToken(ctx context.Context, s store.Store, kind store.TokenKind, random io.Reader) (string, error) {
+	token, hash, err := NewToken(random)
+	if err != nil {
+		return "", err
+	}
+	stored, err := s.PutFirstToken(ctx, hash, DefaultToken(kind))
 	if err != nil {
 		return "", fmt.Errorf("storing the first token: %w", err)
 	}
@@ -35,27 +61,64 @@ func MakeFirstToken(ctx context.Context, s store.Store, random io.Reader) (strin
 	return token, nil
 }
 
+// hashToken makes the hash that a token is stored and found by. Looking it up in the store need not take constant time:
+// a hash that matches in its first bytes tells nobody how to find a token for the rest.
 func hashToken(token string) store.TokenHash { return sha256.Sum256([]byte(token)) }
 
-// mayCreate returns the caller's limit on a secret's size, in bytes before encryption, or the error that refuses it.
-func (s *Server) mayCreate(w http.ResponseWriter, r *http.Request) (limit int64, err error) {
+// creator is what somebody who may create a secret has at their disposal.
+type creator struct {
+	limit   int64 // on a secret's size, bytes before encryption and encoding
+	account store.Account
+	quota   int64 // on all that the account has stored, bytes of ciphertext; 0 for any
+}
+
+// noLimit is the limit of callers who have none.
+const noLimit = math.MaxInt64
+
+// mayCreate tells what the caller may create, or the error that refuses it.
+func (s *Server) mayCreate(w http.ResponseWriter, r *http.Request) (c creator, err error) {
 	token, ok := bearer(r)
-	if !ok {
+	switch {
+	case ok:
+		known, err := s.knownToken(w, r, store.UserToken, token)
+		if err != nil {
+			return c, err
+		}
+		c = creator{limit: s.uploadSizeLimit, account: accountOf(token), quota: s.tokenQuota}
+		if known.UploadSizeLimit > 0 {
+			c.limit = known.UploadSizeLimit
+		}
+	case s.allowAnonymous && r.Header.Get("Authorization") == "":
+		c = creator{limit: s.anonymousSizeLimit, account: accountOf(""), quota: s.anonymousQuota}
+	default:
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		return 0, &requestError{http.StatusUnauthorized, "a token is needed to create a secret here"}
+		return c, refuse(http.StatusUnauthorized, "a token is needed to create a secret here")
 	}
-	known, err := s.store.Token(r.Context(), store.UserToken, hashToken(token))
+	if s.caller(r).trusted {
+		c.limit = noLimit
+	}
+	return c, nil
+}
+
+// knownToken looks a token of a kind up.
+func (s *Server) knownToken(
+	w http.ResponseWriter, r *http.Request, kind store.TokenKind, token string,
+) (known store.Token, err error) {
+	known, err = s.store.Token(r.Context(), kind, hashToken(token))
 	if errors.Is(err, store.ErrNoToken) {
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
-		return 0, &requestError{http.StatusUnauthorized, "the token is unknown or has expired"}
+		return known, refuse(http.StatusUnauthorized, "the token is unknown or has expired")
 	}
 	if err != nil {
-		return 0, fmt.Errorf("looking a token up: %w", err)
+		return known, fmt.Errorf("looking a token up: %w", err)
 	}
-	if known.UploadSizeLimit > 0 {
-		return known.UploadSizeLimit, nil
-	}
-	return s.uploadSizeLimit, nil
+	return known, nil
+}
+
+// accountOf names the account of a token; all callers without one share theirs.
+func accountOf(token string) store.Account {
+	sum := sha256.Sum256([]byte("hakanai account " + token))
+	return store.Account(sum[:16])
 }
 
 // bearer returns the request's token (RFC 6750, section 2.1).
@@ -63,4 +126,70 @@ func bearer(r *http.Request) (token string, ok bool) {
 	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	token = strings.TrimSpace(token)
 	return token, ok && strings.EqualFold(scheme, "Bearer") && token != ""
+}
+
+// makeToken answers POST /api/v1/admin/tokens: a new user token, for who has the admin token and comes from a trusted
+// range.
+func (s *Server) makeToken(w http.ResponseWriter, r *http.Request) {
+	token, err := s.makeUserToken(w, r)
+	if err != nil {
+		s.failWith(w, r, err)
+		return
+	}
+	s.answer(w, r, api.TokenResponse{Token: token})
+}
+
+func (s *Server) makeUserToken(w http.ResponseWriter, r *http.Request) (string, error) {
+	if !s.caller(r).trusted {
+		return "", refuse(http.StatusForbidden, "tokens cannot be made from here")
+	}
+	admin, ok := bearer(r)
+	if !ok {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		return "", refuse(http.StatusUnauthorized, "the admin token is needed to make tokens")
+	}
+	if _, err := s.knownToken(w, r, store.AdminToken, admin); err != nil {
+		return "", err
+	}
+	made, err := readTokenRequest(r.Body)
+	if err != nil {
+		return "", err
+	}
+	token, hash, err := NewToken(s.random)
+	if err != nil {
+		return "", err
+	}
+	if err := s.store.PutToken(r.Context(), hash, made); err != nil {
+		return "", fmt.Errorf("storing a token: %w", err)
+	}
+	return token, nil
+}
+
+// maxTokenRequest bounds the body of a request for a token, in bytes.
+const maxTokenRequest = 4 << 10
+
+// readTokenRequest reads what kind of token is asked for.
+func readTokenRequest(body io.Reader) (token store.Token, err error) {
+	malformed := badRequest("the body must be JSON such as {\"upload_size_limit\": 1048576, \"ttl_seconds\": 86400}")
+	raw, err := io.ReadAll(io.LimitReader(body, maxTokenRequest+1))
+	if err != nil {
+		return token, fmt.Errorf("%w: reading the body: %w", errCaller, err)
+	}
+	var request api.TokenRequest
+	if len(raw) > maxTokenRequest || json.Unmarshal(raw, &request) != nil {
+		return token, malformed
+	}
+	token = DefaultToken(store.UserToken)
+	if request.UploadSizeLimit != nil {
+		if token.UploadSizeLimit = *request.UploadSizeLimit; token.UploadSizeLimit < 1 {
+			return token, badRequest("upload_size_limit must be a number of bytes, 1 at least")
+		}
+	}
+	if seconds := request.TTLSeconds; seconds != nil {
+		if *seconds < 1 || *seconds > int64(maxTokenTTL/time.Second) {
+			return token, badRequest(fmt.Sprintf("ttl_seconds must be from 1 to %d", int64(maxTokenTTL/time.Second)))
+		}
+		token.TTL = time.Duration(*seconds) * time.Second
+	}
+	return token, nil
 }

@@ -110,7 +110,7 @@ func TestSendSaysWhatTheProtocolSays(t *testing.T) {
 			}
 			_, _ = fmt.Fprintf(w, `{"id":%q}`, id)
 		})
-		if got, err := c.Send(t.Context(), ciphertext, 90*time.Second+time.Millisecond); err != nil || got != id {
+		if got, err := c.Send(t.Context(), ciphertext, 90*time.Second+time.Millisecond, api.Restrictions{}); err != nil || got != id {
 			t.Errorf("%d bytes: %v, %v", size, got, err)
 		}
 	}
@@ -124,17 +124,17 @@ func TestWithoutATokenThereIsNoHeader(t *testing.T) {
 		_, _ = fmt.Fprintf(w, `{"id":%q}`, uuid.New())
 	})
 	c.token = ""
-	if _, err := c.Send(t.Context(), []byte("x"), time.Second); err != nil {
+	if _, err := c.Send(t.Context(), []byte("x"), time.Second, api.Restrictions{}); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestWhatCannotBeSentIsNot(t *testing.T) {
 	c := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("there was a request") })
-	if _, err := c.Send(t.Context(), []byte("x"), time.Second-1); err == nil {
+	if _, err := c.Send(t.Context(), []byte("x"), time.Second-1, api.Restrictions{}); err == nil {
 		t.Error("a life under a second was sent")
 	}
-	if _, err := c.Send(t.Context(), nil, time.Second); err == nil {
+	if _, err := c.Send(t.Context(), nil, time.Second, api.Restrictions{}); err == nil {
 		t.Error("nothing was sent")
 	}
 }
@@ -146,7 +146,7 @@ func TestAnswersWithoutAnIDAreErrors(t *testing.T) {
 		`{"id":"0f8fad5b-d9cb-469f-a165-7086772895zz"}`, strings.Repeat(" ", 1<<20) + `{"id":"0f8fad5b-d9cb-469f-a165-70867728950e"}`,
 	} {
 		c := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) })
-		if id, err := c.Send(t.Context(), []byte("x"), time.Second); err == nil {
+		if id, err := c.Send(t.Context(), []byte("x"), time.Second, api.Restrictions{}); err == nil {
 			t.Errorf("%.60q gives %v", answer, id)
 		}
 	}
@@ -167,8 +167,8 @@ func TestEachStatusHasItsError(t *testing.T) {
 					_, _ = io.WriteString(w, "own words\n")
 				}
 			})
-			_, sendErr := c.Send(t.Context(), []byte("x"), time.Second)
-			_, getErr := c.Get(t.Context(), uuid.New())
+			_, sendErr := c.Send(t.Context(), []byte("x"), time.Second, api.Restrictions{})
+			_, getErr := c.Get(t.Context(), uuid.New(), "")
 			for _, err := range []error{sendErr, getErr} {
 				var e *StatusError
 				if !errors.As(err, &e) || e.Status != status || e.RetryAfter != 7*time.Second || status != 204 && e.Message != "own words" {
@@ -202,7 +202,7 @@ func TestAServersWordsAreHarmless(t *testing.T) {
 			w.WriteHeader(400)
 			_, _ = io.WriteString(w, body)
 		})
-		_, err := c.Get(t.Context(), uuid.New())
+		_, err := c.Get(t.Context(), uuid.New(), "")
 		var e *StatusError
 		if !errors.As(err, &e) || e.Message != want {
 			t.Errorf("%.40q is passed on as %.40q", body, e.Message)
@@ -214,7 +214,7 @@ func TestARefusalWhileUploadingIsTheRefusal(t *testing.T) {
 	ciphertext := make([]byte, 32<<20)
 	for status, want := range map[int]error{401: ErrUnauthorized, 413: ErrTooLarge} {
 		c := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
-		if _, err := c.Send(t.Context(), ciphertext, time.Minute); !errors.Is(err, want) {
+		if _, err := c.Send(t.Context(), ciphertext, time.Minute, api.Restrictions{}); !errors.Is(err, want) {
 			t.Errorf("%d gives %v", status, err)
 		}
 	}
@@ -238,7 +238,7 @@ func TestSendingCopiesNoCiphertext(t *testing.T) {
 	})
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if _, err := c.Send(t.Context(), ciphertext, time.Minute); err != nil {
+	if _, err := c.Send(t.Context(), ciphertext, time.Minute, api.Restrictions{}); err != nil {
 		t.Fatal(err)
 	}
 	runtime.ReadMemStats(&after)
@@ -259,7 +259,7 @@ func TestGetUnderstandsEveryKindOfAnswer(t *testing.T) {
 		"after an early response": "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n" + text,
 	} {
 		c, requests := serveRaw(t, func(conn net.Conn) { _, _ = io.WriteString(conn, answer) })
-		got, err := c.Get(t.Context(), uuid.New())
+		got, err := c.Get(t.Context(), uuid.New(), "")
 		if err != nil || string(got) != "ABCDEFGH" || requests.Load() != 1 {
 			t.Errorf("%s: %q, %v, after %d requests", name, got, err, requests.Load())
 		}
@@ -281,7 +281,7 @@ func TestGetSaysWhenTheSecretIsLost(t *testing.T) {
 	} {
 		c, requests := serveRaw(t, func(conn net.Conn) { _, _ = io.WriteString(conn, answer) })
 		c.maxCiphertext = 20
-		if got, err := c.Get(t.Context(), uuid.New()); !errors.Is(err, want) || got != nil || requests.Load() != 1 {
+		if got, err := c.Get(t.Context(), uuid.New(), ""); !errors.Is(err, want) || got != nil || requests.Load() != 1 {
 			t.Errorf("%q gives %q and %v, want %v", answer, got, err, want)
 		}
 	}
@@ -296,7 +296,7 @@ func TestAnEndlessAnswerEnds(t *testing.T) {
 		}
 	})
 	c.maxCiphertext = 1 << 20
-	if _, err := c.Get(t.Context(), uuid.New()); !errors.Is(err, ErrTooLong) {
+	if _, err := c.Get(t.Context(), uuid.New(), ""); !errors.Is(err, ErrTooLong) {
 		t.Errorf("it gives %v", err)
 	}
 }
@@ -351,12 +351,12 @@ func TestAGetIsNeverRepeated(t *testing.T) {
 	}
 	for range 5 {
 		breaking.Store(false)
-		if _, err := c.Get(t.Context(), uuid.New()); err != nil {
+		if _, err := c.Get(t.Context(), uuid.New(), ""); err != nil {
 			t.Fatal(err)
 		}
 		breaking.Store(true)
 		before := requests.Load()
-		if _, err := c.Get(t.Context(), uuid.New()); err == nil {
+		if _, err := c.Get(t.Context(), uuid.New(), ""); err == nil {
 			t.Error("it succeeded")
 		}
 		if n := requests.Load() - before; n != 1 {
@@ -374,23 +374,23 @@ func TestSlownessIsPatientlyBorneAndSilenceIsNot(t *testing.T) {
 			time.Sleep(silence / 10)
 		}
 	})
-	if got, err := c.Get(t.Context(), id); err != nil || string(got) != strings.Repeat("ABC", 8) {
+	if got, err := c.Get(t.Context(), id, ""); err != nil || string(got) != strings.Repeat("ABC", 8) {
 		t.Errorf("a slow answer gives %q, %v", got, err)
 	}
 	quiet := make(chan struct{})
 	defer close(quiet)
 	c, _ = serveRaw(t, func(net.Conn) { <-quiet })
-	if _, err := c.Get(t.Context(), id); !errors.Is(err, ErrSilence) {
+	if _, err := c.Get(t.Context(), id, ""); !errors.Is(err, ErrSilence) {
 		t.Errorf("silence gives %v", err)
 	}
-	if _, err := c.Send(t.Context(), []byte("x"), time.Minute); !errors.Is(err, ErrSilence) {
+	if _, err := c.Send(t.Context(), []byte("x"), time.Minute, api.Restrictions{}); !errors.Is(err, ErrSilence) {
 		t.Errorf("silence gives %v", err)
 	}
 	c, _ = serveRaw(t, func(conn net.Conn) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nQUJD")
 		<-quiet
 	})
-	if _, err := c.Get(t.Context(), id); !errors.Is(err, ErrSilence) || !errors.Is(err, ErrInterrupted) {
+	if _, err := c.Get(t.Context(), id, ""); !errors.Is(err, ErrSilence) || !errors.Is(err, ErrInterrupted) {
 		t.Errorf("silence in the middle gives %v", err)
 	}
 }
@@ -401,7 +401,7 @@ func TestACallersContextCounts(t *testing.T) {
 	c, _ := serveRaw(t, func(net.Conn) { <-quiet })
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(silence/10, cancel)
-	if _, err := c.Get(ctx, uuid.New()); !errors.Is(err, context.Canceled) {
+	if _, err := c.Get(ctx, uuid.New(), ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("it gives %v", err)
 	}
 }
@@ -418,10 +418,10 @@ func TestRedirectsStayOnTheServer(t *testing.T) {
 				w.WriteHeader(status)
 			})
 			var redirect *RedirectError
-			if _, err := c.Get(t.Context(), uuid.New()); !errors.As(err, &redirect) || strings.Contains(err.Error(), "\u202e") {
+			if _, err := c.Get(t.Context(), uuid.New(), ""); !errors.As(err, &redirect) || strings.Contains(err.Error(), "\u202e") {
 				t.Errorf("%d to %q gives %v", status, target, err)
 			}
-			if _, err := c.Send(t.Context(), []byte("x"), time.Minute); err == nil {
+			if _, err := c.Send(t.Context(), []byte("x"), time.Minute, api.Restrictions{}); err == nil {
 				t.Errorf("%d to %q was followed by a POST", status, target)
 			}
 		}
@@ -433,11 +433,11 @@ func TestRedirectsStayOnTheServer(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, text)
 	})
-	if got, err := followed.Get(t.Context(), uuid.New()); err != nil || string(got) != "ABCDEFGH" {
+	if got, err := followed.Get(t.Context(), uuid.New(), ""); err != nil || string(got) != "ABCDEFGH" {
 		t.Errorf("on the same server: %q, %v", got, err)
 	}
 	loop := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) })
-	if _, err := loop.Get(t.Context(), uuid.New()); err == nil {
+	if _, err := loop.Get(t.Context(), uuid.New(), ""); err == nil {
 		t.Error("a loop ends without an error")
 	}
 }
@@ -451,8 +451,8 @@ func TestErrorsGiveNothingAway(t *testing.T) {
 	nobody.Close()
 	broken, _ := serveRaw(t, func(net.Conn) {})
 	for _, c := range []*Client{newClient(t, "http://"+nobody.Addr().String()), broken, newClient(t, "http://nobody.invalid")} {
-		_, sendErr := c.Send(t.Context(), []byte("x"), time.Minute)
-		_, getErr := c.Get(t.Context(), id)
+		_, sendErr := c.Send(t.Context(), []byte("x"), time.Minute, api.Restrictions{})
+		_, getErr := c.Get(t.Context(), id, "")
 		for _, err := range []error{sendErr, getErr} {
 			if err == nil || strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), id.String()) {
 				t.Errorf("error is %v", err)

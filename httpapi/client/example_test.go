@@ -29,7 +29,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	id, err := sender.Send(ctx, ciphertext, 24*time.Hour)
+	id, err := sender.Send(ctx, ciphertext, 24*time.Hour, api.Restrictions{})
 	if err != nil {
 		panic(err)
 	}
@@ -44,7 +44,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	ciphertext, err = recipient.Get(ctx, link.ID)
+	ciphertext, err = recipient.Get(ctx, link.ID, "")
 	if err != nil {
 		panic(err)
 	}

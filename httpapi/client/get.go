@@ -24,9 +24,10 @@ var (
 	ErrTooLong = errors.New("the server's answer is too long")
 )
 
-// Get retrieves a secret's ciphertext. If it succeeds, nobody else can, and it cannot be repeated.
+// Get retrieves a secret's ciphertext. If it succeeds, nobody else can, and it cannot be repeated. A passphraseHash is
+// what api.PassphraseHeader takes, or "". A refusal (ErrUnauthorized, ErrForbidden, ErrTooManyRequests) costs nothing.
 // Errors: see StatusError and ErrSilence; ErrInterrupted, ErrMalformed and ErrTooLong when the secret is lost.
-func (c *Client) Get(ctx context.Context, id uuid.UUID) ([]byte, error) {
+func (c *Client) Get(ctx context.Context, id uuid.UUID, passphraseHash string) ([]byte, error) {
 	w := newWatch(ctx, c.silence)
 	defer w.end()
 	address := c.server.JoinPath(api.SecretPath, id.String()).String()
@@ -35,6 +36,9 @@ func (c *Client) Get(ctx context.Context, id uuid.UUID) ([]byte, error) {
 		return nil, fmt.Errorf("making a request: %w", err)
 	}
 	r.Header.Set("Accept", "text/plain, application/json")
+	if passphraseHash != "" {
+		r.Header.Set(api.PassphraseHeader, passphraseHash)
+	}
 	response, err := c.do(c.taker, r, w)
 	if err != nil {
 		return nil, err

@@ -19,9 +19,11 @@ import (
 // missing token or a size limit is then told before the upload, not after.
 const expectContinueFrom = 64 << 10
 
-// Send stores a ciphertext for ttl, which is rounded down to whole seconds and at least one, and returns the secret's
-// id. Errors: see StatusError and ErrSilence.
-func (c *Client) Send(ctx context.Context, ciphertext []byte, ttl time.Duration) (uuid.UUID, error) {
+// Send stores a ciphertext for ttl, which is rounded down to whole seconds and at least one, for those whom the
+// restrictions let have it, and returns the secret's id. Errors: see StatusError and ErrSilence.
+func (c *Client) Send(
+	ctx context.Context, ciphertext []byte, ttl time.Duration, restrictions api.Restrictions,
+) (uuid.UUID, error) {
 	if ttl < time.Second {
 		return uuid.Nil, fmt.Errorf("a secret cannot live for %s: one second is the least", ttl)
 	}
@@ -30,7 +32,10 @@ func (c *Client) Send(ctx context.Context, ciphertext []byte, ttl time.Duration)
 	}
 	w := newWatch(ctx, c.silence)
 	defer w.end()
-	body := newSendBody(ciphertext, int64(ttl/time.Second))
+	body, err := newSendBody(ciphertext, int64(ttl/time.Second), restrictions)
+	if err != nil {
+		return uuid.Nil, err
+	}
 	r, err := http.NewRequestWithContext(w.ctx, http.MethodPost, c.server.JoinPath(api.SecretPath).String(), w.watchBody(body))
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("making a request: %w", err)
@@ -77,12 +82,20 @@ type sendBody struct {
 	terminated bool
 }
 
-func newSendBody(ciphertext []byte, seconds int64) *sendBody {
-	b := &sendBody{rest: ciphertext, last: fmt.Appendf(nil, `","expires_in":%d}`, seconds)}
+func newSendBody(ciphertext []byte, seconds int64, restrictions api.Restrictions) (*sendBody, error) {
+	b := &sendBody{rest: ciphertext, last: fmt.Appendf(nil, `","expires_in":%d`, seconds)}
+	if !restrictions.None() {
+		text, err := json.Marshal(restrictions)
+		if err != nil {
+			return nil, fmt.Errorf("encoding restrictions: %w", err)
+		}
+		b.last = append(append(b.last, `,"restrictions":`...), text...)
+	}
+	b.last = append(b.last, '}')
 	first := copy(b.buffer[:], `{"data":"`)
 	b.piece = b.buffer[:first]
 	b.length = int64(first + base64.StdEncoding.EncodedLen(len(ciphertext)) + len(b.last))
-	return b
+	return b, nil
 }
 
 func (b *sendBody) Read(p []byte) (int, error) {

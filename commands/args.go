@@ -17,8 +17,16 @@ func flagsFirst(app *cli.App, args []string) []string {
 	if command == nil {
 		return args
 	}
+	words := args[:2] // the program, and the command
+	if len(args) > 2 && len(command.Subcommands) > 0 {
+		for _, sub := range command.Subcommands {
+			if sub.HasName(args[2]) {
+				command, words = sub, args[:3]
+			}
+		}
+	}
 	var flags, others []string
-	rest := args[2:]
+	rest := args[len(words):]
 	for len(rest) > 0 {
 		arg := rest[0]
 		rest = rest[1:]
@@ -42,7 +50,7 @@ func flagsFirst(app *cli.App, args []string) []string {
 			others = slices.Delete(others, i, i+1)
 		}
 	}
-	return slices.Concat(args[:2], flags, others)
+	return slices.Concat(words, flags, others)
 }
 
 // takesNext tells whether a flag's value is the next argument.

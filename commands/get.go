@@ -29,13 +29,17 @@ hakanai get 'https://example.com/s/ID' --key 'KEY:HASH' --output-dir ~/Downloads
 				Name: "output-dir", Aliases: []string{"o"}, EnvVars: []string{"HAKANAI_OUTPUT_DIR"},
 				Usage: "save files in `DIR`, which must exist",
 			},
+			&cli.StringFlag{
+				Name: "passphrase", Aliases: []string{"p"}, EnvVars: []string{"HAKANAI_PASSPHRASE"},
+				Usage: "the `PASSPHRASE` that the secret needs; on a terminal it is asked for",
+			},
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return withHint(usageError("get takes one link, and there are %d arguments", c.NArg()),
 					"put the link in single quotes: the shell may take a part of it for itself")
 			}
-			o := getOptions{toStdout: c.Bool("to-stdout")}
+			o := getOptions{toStdout: c.Bool("to-stdout"), passphrase: c.String("passphrase")}
 			var err error
 			if o.link, err = completeLink(c.Args().First(), c.String("key")); err != nil {
 				return err
@@ -53,9 +57,10 @@ hakanai get 'https://example.com/s/ID' --key 'KEY:HASH' --output-dir ~/Downloads
 
 // getOptions are the settings of get, checked.
 type getOptions struct {
-	link     crypto.Link // with its fragment
-	toStdout bool
-	saver    saver
+	link       crypto.Link // with its fragment
+	passphrase string
+	toStdout   bool
+	saver      saver
 }
 
 // completeLink reads the link, and the key if it comes apart from it.
@@ -93,7 +98,7 @@ func (p *program) get(ctx context.Context, o getOptions) error {
 				"the secret has not been retrieved; choose a place with --output-dir, or use --to-stdout")
 		}
 	}
-	ciphertext, err := server.Get(ctx, o.link.ID)
+	ciphertext, err := p.retrieve(ctx, server, o)
 	if err != nil {
 		return explainGet(err)
 	}
@@ -104,6 +109,31 @@ func (p *program) get(ctx context.Context, o getOptions) error {
 	}
 	defer content.Clear()
 	return p.hand(content, o)
+}
+
+// maxAsked is how often a passphrase is asked for.
+const maxAsked = 3
+
+// retrieve asks the server for the ciphertext, and the person for the passphrase if it needs one.
+func (p *program) retrieve(ctx context.Context, server *client.Client, o getOptions) ([]byte, error) {
+	hash := ""
+	if o.passphrase != "" {
+		hash = crypto.HashPassphrase([]byte(o.passphrase))
+	}
+	for asked := 0; ; asked++ {
+		ciphertext, err := server.Get(ctx, o.link.ID, hash)
+		if !errors.Is(err, client.ErrUnauthorized) || !isTerminal(p.in) || asked == maxAsked {
+			return ciphertext, err
+		}
+		if hash != "" {
+			p.say("that is not the passphrase")
+		}
+		passphrase, err := p.ask("passphrase of the secret")
+		if err != nil {
+			return nil, err
+		}
+		hash = crypto.HashPassphrase([]byte(passphrase))
+	}
 }
 
 // hand gives the content to the person: on standard output, or as a file.
@@ -159,6 +189,13 @@ func explainGet(err error) error {
 		return &failure{err: err, status: statusGone, hint: "if it was not you, tell the sender: somebody else may have read it"}
 	case errors.Is(err, client.ErrNotFound):
 		return &failure{err: err, status: statusGone, hint: "ask the sender to send it again"}
+	case errors.Is(err, client.ErrUnauthorized):
+		return withHint(err, "the secret is still there: give its passphrase with --passphrase or in HAKANAI_PASSPHRASE")
+	case errors.Is(err, client.ErrForbidden):
+		return withHint(err, "the secret is still there: its sender has said from where it can be retrieved")
+	case errors.Is(err, client.ErrTooManyRequests) && errors.As(err, &status) && status.RetryAfter > 0:
+		wait := duration(status.RetryAfter)
+		return withHint(err, fmt.Sprintf("the secret is still there: try again in %s", &wait))
 	case errors.Is(err, client.ErrUnavailable), errors.Is(err, client.ErrTooManyRequests):
 		return withHint(err, "the secret is still there: try again later")
 	case errors.Is(err, client.ErrInterrupted), errors.Is(err, client.ErrMalformed), errors.Is(err, client.ErrTooLong):

@@ -58,7 +58,7 @@ func (p *program) app() *cli.App {
 		Version:         version(),
 		Writer:          p.out,
 		ErrWriter:       p.err,
-		Commands:        []*cli.Command{p.serveCommand(), p.sendCommand(), p.getCommand()},
+		Commands:        []*cli.Command{p.serveCommand(), p.sendCommand(), p.getCommand(), p.tokenCommand(), p.adminCommand()},
 		OnUsageError:    usageError,
 		ExitErrHandler:  func(*cli.Context, error) {}, // Main reports
 		HideHelpCommand: true,

@@ -1,11 +1,13 @@
 package commands
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
@@ -21,6 +23,30 @@ type storePlace struct {
 	replicas int
 	strict   bool
 	dataDir  string
+}
+
+// placeFlags say where secrets are kept.
+func placeFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{
+			Name: "data-dir", EnvVars: []string{"HAKANAI_DATA_DIR"}, Value: defaultDataDir(),
+			DefaultText: "$STATE_DIRECTORY, else $XDG_STATE_HOME/hakanai",
+			Usage:       "the `DIR` of the embedded store",
+		},
+		&cli.StringFlag{
+			Name: "redis-dsn", EnvVars: []string{"HAKANAI_REDIS_DSN"}, DefaultText: "none: the embedded store",
+			Usage: "keep secrets in the Valkey or Redis at `DSN`, such as redis://localhost:6379",
+		},
+		&cli.StringFlag{
+			Name: "redis-wait-replicas", EnvVars: []string{"HAKANAI_REDIS_WAIT_REPLICAS"}, Value: "auto",
+			Usage: "the `NUMBER` of replicas that must have a secret, and its retrieval, before they are answered; " +
+				"auto is all that may be promoted",
+		},
+		&cli.BoolFlag{
+			Name: "strict-store-check", EnvVars: []string{"HAKANAI_STRICT_STORE_CHECK"},
+			Usage: "refuse to run on a Valkey whose settings can lose secrets or bring them back",
+		},
+	}
 }
 
 // readPlace reads the flags that say where secrets are kept.
@@ -97,5 +123,25 @@ func (place storePlace) valkeyOptions(log zerolog.Logger, refuse func(error)) va
 			}
 		},
 		Report: func(err error) { log.Error().Err(err).Msg("the Valkey store has met a problem") },
+	}
+}
+
+// storeWait is how long a command that needs the store at once waits for it.
+const storeWait = 5 * time.Second
+
+// waitUntilUp waits for a store that connects in the background.
+func waitUntilUp(ctx context.Context, secrets store.Store) error {
+	ctx, cancel := context.WithTimeout(ctx, storeWait)
+	defer cancel()
+	for {
+		err := secrets.Check(ctx)
+		if !errors.Is(err, store.ErrDown) {
+			return err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
 	}
 }

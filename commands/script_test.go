@@ -38,8 +38,8 @@ func TestCommands(t *testing.T) {
 	})
 }
 
-// server DIR [FLAG...] starts a server on a data directory, and sets HAKANAI_SERVER, and HAKANAI_TOKEN if it is the
-// first start. Its log is at hand as $DIR.log. It must end well when the script does.
+// server DIR [FLAG...] starts a server on a data directory, and sets HAKANAI_SERVER, and HAKANAI_TOKEN and ADMIN_TOKEN if
+// it is the first start. Its log is at hand as $DIR.log. It must end well when the script does.
 func cmdServer(ts *testscript.TestScript, _ bool, args []string) {
 	dir := ts.MkAbs(args[0])
 	cmd := exec.Command("hakanai", append([]string{"serve", "--port", "0", "--data-dir", dir}, args[1:]...)...)
@@ -58,11 +58,14 @@ func cmdServer(ts *testscript.TestScript, _ bool, args []string) {
 	})
 	log, err := os.Create(dir + ".log")
 	ts.Check(err)
-	lines := bufio.NewScanner(stderr)
+	lines, admin := bufio.NewScanner(stderr), false
 	for lines.Scan() {
 		_, err := log.WriteString(lines.Text() + "\n")
 		ts.Check(err)
-		if found := tokenLine.FindStringSubmatch(lines.Text()); found != nil {
+		admin = admin || strings.Contains(lines.Text(), "the admin token")
+		if found := tokenLine.FindStringSubmatch(lines.Text()); found != nil && admin {
+			ts.Setenv("ADMIN_TOKEN", found[1])
+		} else if found != nil {
 			ts.Setenv("HAKANAI_TOKEN", found[1])
 			ts.Setenv("TOKEN", found[1])
 		}

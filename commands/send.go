@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"hakanai/crypto"
+	"hakanai/httpapi/api"
 	"hakanai/httpapi/client"
 )
 
@@ -36,6 +37,19 @@ hakanai send --file contract.pdf --ttl 7d`,
 			&cli.BoolFlag{Name: "as-file", Aliases: []string{"a"}, Usage: "send a text as a file, to be saved under its name"},
 			&cli.StringFlag{Name: "filename", Usage: "the `NAME` that the recipient sees; makes standard input a file"},
 			&cli.BoolFlag{Name: "separate-key", Usage: "print the key apart from the link, to go another way"},
+			&cli.StringSliceFlag{
+				Name: "allow-ip", EnvVars: []string{"HAKANAI_ALLOWED_IPS"}, Usage: "let only `ADDRESS`, or a range of them, retrieve it",
+			},
+			&cli.StringSliceFlag{
+				Name: "allow-country", EnvVars: []string{"HAKANAI_ALLOWED_COUNTRIES"}, Usage: "let only callers from `COUNTRY`, such as DE, retrieve it",
+			},
+			&cli.StringSliceFlag{
+				Name: "allow-asn", EnvVars: []string{"HAKANAI_ALLOWED_ASNS"}, Usage: "let only callers from the autonomous system `NUMBER` retrieve it",
+			},
+			&cli.StringFlag{
+				Name: "require-passphrase", Aliases: []string{"p"}, EnvVars: []string{"HAKANAI_REQUIRE_PASSPHRASE"},
+				Usage: "let only who knows `PASSPHRASE` retrieve it; tell it another way than the link",
+			},
 		},
 		Action: func(c *cli.Context) error {
 			o := sendOptions{
@@ -59,6 +73,9 @@ hakanai send --file contract.pdf --ttl 7d`,
 				return usageError("--as-file needs --filename for standard input")
 			}
 			var err error
+			if o.restrictions, err = readRestrictions(c); err != nil {
+				return err
+			}
 			if o.token, err = readToken(c.String("token-file")); err != nil {
 				return err
 			}
@@ -84,6 +101,8 @@ type sendOptions struct {
 	asFile      bool
 	filename    string
 	separateKey bool
+
+	restrictions api.Restrictions
 }
 
 // readToken takes the token from the environment, else from a file. There is no flag for it: a process list shows flags.
@@ -111,13 +130,17 @@ func (p *program) send(ctx context.Context, o sendOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := mayFit(ctx, server, o, len(content.Data)); err != nil {
+		content.Clear()
+		return err
+	}
 	ciphertext, fragment, err := crypto.Seal(rand.Reader, content)
 	content.Clear()
 	if err != nil {
 		return fmt.Errorf("sealing the secret: %w", err)
 	}
 	defer fragment.Clear()
-	id, err := server.Send(ctx, ciphertext, o.ttl)
+	id, err := server.Send(ctx, ciphertext, o.ttl, o.restrictions)
 	if err != nil {
 		return explainSend(err)
 	}
@@ -131,6 +154,9 @@ func (p *program) send(ctx context.Context, o sendOptions) error {
 		return fmt.Errorf("printing the link: %w", err)
 	}
 	p.say("whoever opens the link first gets the secret; unopened, it is gone in %s", (*duration)(&o.ttl))
+	for _, line := range describe(o.restrictions) {
+		p.say("%s", line)
+	}
 	if o.separateKey {
 		p.say("the second line is the key: send it another way than the link")
 	}

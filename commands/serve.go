@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -21,35 +22,18 @@ import (
 
 func (p *program) serveCommand() *cli.Command {
 	limit, maxTTL := size(httpapi.DefaultUploadSizeLimit), duration(httpapi.DefaultMaxTTL)
+	access := newAccessFlags()
 	return &cli.Command{
 		Name:      "serve",
 		Usage:     "run the server",
 		UsageText: "hakanai serve [--data-dir DIR | --redis-dsn DSN] [--listen ADDRESS] [--port PORT]",
-		Flags: []cli.Flag{
+		Flags: slices.Concat([]cli.Flag{
 			&cli.IntFlag{
 				Name: "port", EnvVars: []string{"HAKANAI_PORT"}, Value: 8080, Usage: "the `PORT` to listen on",
 			},
 			&cli.StringFlag{
 				Name: "listen", EnvVars: []string{"HAKANAI_LISTEN_ADDRESS"}, Value: "127.0.0.1",
 				Usage: "the `ADDRESS` to listen on",
-			},
-			&cli.StringFlag{
-				Name: "data-dir", EnvVars: []string{"HAKANAI_DATA_DIR"}, Value: defaultDataDir(),
-				DefaultText: "$STATE_DIRECTORY, else $XDG_STATE_HOME/hakanai",
-				Usage:       "the `DIR` of the embedded store",
-			},
-			&cli.StringFlag{
-				Name: "redis-dsn", EnvVars: []string{"HAKANAI_REDIS_DSN"}, DefaultText: "none: the embedded store",
-				Usage: "keep secrets in the Valkey or Redis at `DSN`, such as redis://localhost:6379",
-			},
-			&cli.StringFlag{
-				Name: "redis-wait-replicas", EnvVars: []string{"HAKANAI_REDIS_WAIT_REPLICAS"}, Value: "auto",
-				Usage: "the `NUMBER` of replicas that must have a secret, and its retrieval, before they are answered; " +
-					"auto is all that may be promoted",
-			},
-			&cli.BoolFlag{
-				Name: "strict-store-check", EnvVars: []string{"HAKANAI_STRICT_STORE_CHECK"},
-				Usage: "refuse to run on a Valkey whose settings can lose secrets or bring them back",
 			},
 			&cli.GenericFlag{
 				Name: "upload-size-limit", EnvVars: []string{"HAKANAI_UPLOAD_SIZE_LIMIT"}, Value: &limit,
@@ -59,7 +43,7 @@ func (p *program) serveCommand() *cli.Command {
 				Name: "max-ttl", EnvVars: []string{"HAKANAI_MAX_TTL"}, Value: &maxTTL,
 				Usage: "the longest `TIME` a secret may wait",
 			},
-		},
+		}, placeFlags(), access.flags()),
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return usageError("serve takes no arguments, and there is %q", c.Args().First())
@@ -72,22 +56,24 @@ func (p *program) serveCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return p.serve(c.Context, serveOptions{
-				address:         net.JoinHostPort(c.String("listen"), strconv.Itoa(port)),
-				store:           place,
-				uploadSizeLimit: int64(limit),
-				maxTTL:          time.Duration(maxTTL),
-			})
+			options := serveOptions{
+				address: net.JoinHostPort(c.String("listen"), strconv.Itoa(port)),
+				store:   place,
+				server:  httpapi.Options{UploadSizeLimit: int64(limit), MaxTTL: time.Duration(maxTTL)},
+			}
+			if err := access.read(c, &options.server); err != nil {
+				return err
+			}
+			return p.serve(c.Context, options)
 		},
 	}
 }
 
 // serveOptions are the settings of serve, checked.
 type serveOptions struct {
-	address         string
-	store           storePlace
-	uploadSizeLimit int64
-	maxTTL          time.Duration
+	address string
+	store   storePlace
+	server  httpapi.Options // without Store and Log
 }
 
 // serve runs the server until it is told to stop. The first signal stops it gently, a second one at once.
@@ -111,12 +97,19 @@ func (p *program) serve(ctx context.Context, options serveOptions) (err error) {
 		return withHint(fmt.Errorf("listening: %w", err), "choose another address with --listen and --port")
 	}
 	address := "http://" + listener.Addr().String()
-	if err := p.introduce(ctx, secrets, address); err != nil {
+	if err := p.introduce(ctx, secrets, address, options.server.AdminTokens); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	server := httpapi.New(httpapi.Options{
-		Store: secrets, Log: log, UploadSizeLimit: options.uploadSizeLimit, MaxTTL: options.maxTTL,
-	})
+	if options.store.dsn == nil {
+		control, err := startControl(options.store.dataDir, secrets)
+		if err != nil {
+			log.Warn().Err(err).Msg("hakanai admin cannot reach this server while it runs")
+		} else {
+			defer control.close()
+		}
+	}
+	options.server.Store, options.server.Log = secrets, log
+	server := httpapi.New(options.server)
 	log.Info().Str("address", address).Str("store", secrets.String()).Str("version", version()).Msg("listening")
 	if err := server.Serve(ctx, listener); err != nil {
 		return err
@@ -128,22 +121,28 @@ func (p *program) serve(ctx context.Context, options serveOptions) (err error) {
 	return nil
 }
 
-// introduce makes the first token of a new store, and shows it: on standard error, and never in the log, since logs
+// introduce makes the first tokens of a new store, and shows them: on standard error, and never in the log, since logs
 // are kept and passed on. While the store is not there yet, this waits for it in the background.
-func (p *program) introduce(ctx context.Context, secrets store.Store, address string) error {
-	token, err := httpapi.MakeFirstToken(ctx, secrets, rand.Reader)
+func (p *program) introduce(ctx context.Context, secrets store.Store, address string, admin bool) error {
+	err := p.introduceOnce(ctx, secrets, address, admin)
 	if errors.Is(err, store.ErrDown) {
 		time.AfterFunc(introduceAgain, func() {
 			if ctx.Err() == nil {
-				_ = p.introduce(ctx, secrets, address) // what goes wrong with a store that is up, the next request shows
+				_ = p.introduce(ctx, secrets, address, admin) // what goes wrong with a store that is up, the next request shows
 			}
 		})
 		return nil
 	}
-	if err != nil || token == "" {
+	return err
+}
+
+func (p *program) introduceOnce(ctx context.Context, secrets store.Store, address string, admin bool) error {
+	token, err := httpapi.MakeFirstToken(ctx, secrets, store.UserToken, rand.Reader)
+	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(p.err, `
+	if token != "" {
+		_, _ = fmt.Fprintf(p.err, `
 Here is a token that may create secrets, good for 30 days. It is shown this once:
 
     %s
@@ -153,6 +152,19 @@ To try it:
     echo "the wifi password" | HAKANAI_TOKEN=%s hakanai send --server %s
 
 `, token, token, address)
+	}
+	if !admin {
+		return nil
+	}
+	if token, err = httpapi.MakeFirstToken(ctx, secrets, store.AdminToken, rand.Reader); err != nil || token == "" {
+		return err
+	}
+	_, _ = fmt.Fprintf(p.err, `
+Here is the admin token, for hakanai token. It is shown this once:
+
+    %s
+
+`, token)
 	return nil
 }
 

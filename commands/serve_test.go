@@ -43,10 +43,10 @@ var buildProgram = sync.OnceValues(func() (string, error) {
 
 // daemon is a real `hakanai serve`.
 type daemon struct {
-	t     testing.TB
-	cmd   *exec.Cmd
-	url   string
-	token string // of the first start of its directory
+	t            testing.TB
+	cmd          *exec.Cmd
+	url          string
+	token, admin string // of the first start of its directory
 
 	mu  sync.Mutex
 	log []string // lines
@@ -95,11 +95,14 @@ func startServe(t testing.TB, flags []string, prefix ...string) *daemon {
 
 // read reads what the server prints, and tells when it listens.
 func (d *daemon) read(stderr io.Reader, listening chan<- bool) {
-	lines := bufio.NewScanner(stderr)
+	lines, admin := bufio.NewScanner(stderr), false
 	for lines.Scan() {
 		d.mu.Lock()
 		d.log = append(d.log, lines.Text())
-		if found := tokenLine.FindStringSubmatch(lines.Text()); found != nil {
+		admin = admin || strings.Contains(lines.Text(), "the admin token")
+		if found := tokenLine.FindStringSubmatch(lines.Text()); found != nil && admin {
+			d.admin = found[1]
+		} else if found != nil {
 			d.token = found[1]
 		}
 		found := addressLine.FindStringSubmatch(lines.Text())

@@ -3,7 +3,7 @@ package api
 // Paths of what else clients ask a server.
 const (
 	ConfigPath      = "/config.json"
-	AdminTokensPath = "/api/v1/admin/tokens"
+	AdminTokensPath = "/api/v1/admin/tokens" //nolint:gosec // a path
 )
 
 // Config answers GET /config.json.

@@ -7,7 +7,7 @@ import (
 )
 
 // PassphraseHeader carries the lower-case hex SHA-256 of a passphrase, where a secret needs one.
-const PassphraseHeader = "X-Secret-Passphrase"
+const PassphraseHeader = "X-Secret-Passphrase" //nolint:gosec // a header's name
 
 // Restrictions say who may retrieve a secret: every kind that is set must be met, by any of its entries.
 type Restrictions struct {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"hakanai/crypto"
+	"hakanai/httpapi/api"
 	"hakanai/httpapi/client"
 )
 

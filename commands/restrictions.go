@@ -1,0 +1,106 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/urfave/cli/v2"
+
+	"hakanai/crypto"
+	"hakanai/httpapi/api"
+	"hakanai/httpapi/client"
+)
+
+// minPassphrase is the fewest characters that send lets a passphrase have.
+const minPassphrase = 8
+
+// readRestrictions reads the flags of send that say who may retrieve the secret.
+func readRestrictions(c *cli.Context) (r api.Restrictions, err error) {
+	for _, text := range c.StringSlice("allow-ip") {
+		network, err := api.ParseNetwork(strings.TrimSpace(text))
+		if err != nil {
+			return r, usageError("--allow-ip takes addresses and ranges such as 192.0.2.0/24, and %q is neither", text)
+		}
+		if network.IsSingleIP() {
+			r.AllowedIPs = append(r.AllowedIPs, network.Addr().String())
+		} else {
+			r.AllowedIPs = append(r.AllowedIPs, network.String())
+		}
+	}
+	for _, text := range c.StringSlice("allow-country") {
+		code := strings.ToUpper(strings.TrimSpace(text))
+		if !api.IsCountry(code) {
+			return r, usageError("--allow-country takes codes of ISO 3166-1 such as DE, and %q is none", text)
+		}
+		r.AllowedCountries = append(r.AllowedCountries, code)
+	}
+	for _, text := range c.StringSlice("allow-asn") {
+		number := strings.TrimSpace(text)
+		if len(number) > 2 && strings.EqualFold(number[:2], "AS") {
+			number = number[2:]
+		}
+		asn, err := strconv.ParseUint(number, 10, 32)
+		if err != nil {
+			return r, usageError("--allow-asn takes numbers from 0 to 4294967295, and %q is none", text)
+		}
+		r.AllowedASNs = append(r.AllowedASNs, uint32(asn))
+	}
+	if passphrase := c.String("require-passphrase"); passphrase != "" {
+		if utf8.RuneCountInString(passphrase) < minPassphrase {
+			return r, usageError("--require-passphrase must have %d characters at least", minPassphrase)
+		}
+		hash := crypto.HashPassphrase([]byte(passphrase))
+		r.PassphraseHash = &hash
+	}
+	return r, nil
+}
+
+// describe says in words who may retrieve a secret.
+func describe(r api.Restrictions) (lines []string) {
+	if len(r.AllowedIPs) > 0 {
+		lines = append(lines, "it can be retrieved only from "+strings.Join(r.AllowedIPs, ", "))
+	}
+	if len(r.AllowedCountries) > 0 {
+		lines = append(lines, "it can be retrieved only from these countries: "+strings.Join(r.AllowedCountries, ", "))
+	}
+	if len(r.AllowedASNs) > 0 {
+		texts := make([]string, 0, len(r.AllowedASNs))
+		for _, asn := range r.AllowedASNs {
+			texts = append(texts, "AS"+strconv.FormatUint(uint64(asn), 10))
+		}
+		lines = append(lines, "it can be retrieved only from these autonomous systems: "+strings.Join(texts, ", "))
+	}
+	if r.PassphraseHash != nil {
+		lines = append(lines, "it can be retrieved only with the passphrase: tell it another way than the link")
+	}
+	return lines
+}
+
+// mayFit asks the server, before anything is sealed, whether it takes a secret of a size and what goes with it. A server
+// that does not tell finds out itself.
+func mayFit(ctx context.Context, server *client.Client, o sendOptions, bytes int) error {
+	config, err := server.Config(ctx)
+	if err != nil {
+		return nil //nolint:nilerr // the request itself will tell what is wrong
+	}
+	features := config.Features.Restrictions
+	if len(o.restrictions.AllowedCountries) > 0 && !features.Country || len(o.restrictions.AllowedASNs) > 0 && !features.ASN {
+		return withHint(errors.New("the server cannot tell callers' countries or autonomous systems"),
+			"nothing was sent: leave --allow-country and --allow-asn out, or use another server")
+	}
+	limit := config.Limits.Upload
+	switch {
+	case config.Limits.Caller != nil:
+		limit = *config.Limits.Caller
+	case o.token == "" && config.Limits.Anonymous != nil:
+		limit = *config.Limits.Anonymous
+	}
+	if limit > 0 && int64(bytes) > limit {
+		return withHint(fmt.Errorf("the secret has %d bytes, and the server takes %d at most", bytes, limit), "nothing was sent")
+	}
+	return nil
+}

@@ -20,8 +20,8 @@ const minPassphrase = 8
 
 // readRestrictions reads the flags of send that say who may retrieve the secret.
 func readRestrictions(c *cli.Context) (r api.Restrictions, err error) {
-	for _, text := range c.StringSlice("allow-ip") {
-		network, err := api.ParseNetwork(strings.TrimSpace(text))
+	for _, text := range entries(c, "allow-ip") {
+		network, err := api.ParseNetwork(text)
 		if err != nil {
 			return r, usageError("--allow-ip takes addresses and ranges such as 192.0.2.0/24, and %q is neither", text)
 		}
@@ -31,17 +31,17 @@ func readRestrictions(c *cli.Context) (r api.Restrictions, err error) {
 			r.AllowedIPs = append(r.AllowedIPs, network.String())
 		}
 	}
-	for _, text := range c.StringSlice("allow-country") {
-		code := strings.ToUpper(strings.TrimSpace(text))
+	for _, text := range entries(c, "allow-country") {
+		code := strings.ToUpper(text)
 		if !api.IsCountry(code) {
 			return r, usageError("--allow-country takes codes of ISO 3166-1 such as DE, and %q is none", text)
 		}
 		r.AllowedCountries = append(r.AllowedCountries, code)
 	}
-	for _, text := range c.StringSlice("allow-asn") {
-		number := strings.TrimSpace(text)
-		if len(number) > 2 && strings.EqualFold(number[:2], "AS") {
-			number = number[2:]
+	for _, text := range entries(c, "allow-asn") {
+		number := text
+		if len(text) > 2 && strings.EqualFold(text[:2], "AS") {
+			number = text[2:]
 		}
 		asn, err := strconv.ParseUint(number, 10, 32)
 		if err != nil {
@@ -57,6 +57,16 @@ func readRestrictions(c *cli.Context) (r api.Restrictions, err error) {
 		r.PassphraseHash = &hash
 	}
 	return r, nil
+}
+
+// entries are those of a list flag, without white space and empty ones: a variable may be set to nothing.
+func entries(c *cli.Context, flag string) (entries []string) {
+	for _, text := range c.StringSlice(flag) {
+		if text = strings.TrimSpace(text); text != "" {
+			entries = append(entries, text)
+		}
+	}
+	return entries
 }
 
 // describe says in words who may retrieve a secret.

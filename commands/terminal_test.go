@@ -8,8 +8,11 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hakanai/store/storetest"
 )
 
 // openTerminal returns the two ends of a pseudo-terminal.
@@ -88,6 +91,71 @@ func TestATerminalIsNotSteeredByASecret(t *testing.T) {
 				t.Errorf("%q is not shown: %q", shown, got)
 			}
 		}
+	}
+	d.end(unix.SIGTERM)
+}
+
+// answering runs a command whose standard input is a terminal at which somebody types lines, each when nothing that is
+// typed is shown. It returns what the terminal has shown, and the command's outputs.
+func answering(t *testing.T, cmd *exec.Cmd, lines ...string) (shown, stdout, stderr string, status int) {
+	t.Helper()
+	master, slave := openTerminal(t)
+	defer master.Close()
+	var out, errs bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, &out, &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	echo := make(chan string)
+	go func() {
+		b, _ := io.ReadAll(master) // it ends with an error when the last writer is gone
+		echo <- string(b)
+	}()
+	for _, line := range lines {
+		storetest.Eventually(t, "the terminal hides what is typed", func() bool {
+			state, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
+			return err == nil && state.Lflag&unix.ECHO == 0
+		})
+		if _, err := io.WriteString(master, line+"\n"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(200 * time.Millisecond) // it is shown again before the next question
+	}
+	_ = cmd.Wait()
+	if err := slave.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return <-echo, out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+func TestWhatIsAskedForOnATerminalIsNotShown(t *testing.T) {
+	program, err := buildProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := startServe(t, []string{"--data-dir", t.TempDir(), "--enable-admin-token", "--trusted-ip-ranges", "127.0.0.1"})
+	user, admin := d.firstTokens(true)
+
+	shown, token, errs, status := answering(t, exec.Command(program, "token", "--server", d.url), admin)
+	if status != 0 || len(strings.TrimSpace(token)) != 43 || !strings.Contains(errs, "admin token: ") || strings.Contains(shown, admin) {
+		t.Errorf("making a token: %d %q %q, shown %q", status, token, errs, shown)
+	}
+
+	send := exec.Command(program, "send", "--server", d.url, "-p", "open sesame")
+	send.Env = append(os.Environ(), "HAKANAI_TOKEN="+user)
+	send.Stdin = strings.NewReader("for you")
+	link, err := send.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func() *exec.Cmd { return exec.Command(program, "get", strings.TrimSpace(string(link))) }
+	if shown, text, errs, status := answering(t, get(), "guess one", "guess two", "guess three"); status != 1 || text != "" ||
+		strings.Count(errs, "that is not the passphrase") != 2 || !strings.Contains(errs, "the secret is still there") || strings.Contains(shown, "guess") {
+		t.Errorf("guessing: %d %q %q, shown %q", status, text, errs, shown)
+	}
+	if shown, text, errs, status := answering(t, get(), "open, please", "open sesame"); status != 0 || text != "for you" ||
+		strings.Contains(shown, "open") {
+		t.Errorf("knowing: %d %q %q, shown %q", status, text, errs, shown)
 	}
 	d.end(unix.SIGTERM)
 }

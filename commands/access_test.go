@@ -4,6 +4,7 @@ package commands
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -630,6 +631,79 @@ func TestTokensAreResetWhileServersRun(t *testing.T) {
 		d = startAt(t, place, "--enable-admin-token", "--trusted-ip-ranges", "127.0.0.0/8")
 		if tryAdmin(d, freshAdmin[0]) != 401 || tryAdmin(d, both[0]) != 200 || try(d, fresh[0]) != 401 || try(d, both[1]) != 200 {
 			t.Error("a reset without a server has not replaced both")
+		}
+	})
+}
+
+func TestASecretOfExactlyTheLimitFitsHoweverItIsSealed(t *testing.T) {
+	onBothStores(t, func(t *testing.T, place []string) {
+		const limit = 10_000
+		d := startAt(t, place, "--upload-size-limit", fmt.Sprint(limit))
+		user, _ := d.firstTokens(false)
+		longest := strings.Repeat("n", 255)
+		padded := func(size int, filename string) []byte {
+			t.Helper()
+			ciphertext, _, err := crypto.Seal(rand.Reader, crypto.Content{Data: storetest.Bytes(size), Filename: filename})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ciphertext
+		}
+		unpadded := func(size int, filename string) []byte { // as existing clients seal
+			name := "null"
+			if filename != "" {
+				name = fmt.Sprintf("%q", filename)
+			}
+			payload := fmt.Sprintf(`{"data":%q,"filename":%s}`, base64.StdEncoding.EncodeToString(storetest.Bytes(size)), name)
+			return storetest.Bytes(12 + len(payload) + 16)
+		}
+		for name, ciphertext := range map[string][]byte{
+			"text, padded": padded(limit, ""), "file, padded": padded(limit, longest),
+			"text, unpadded": unpadded(limit, ""), "file, unpadded": unpadded(limit, longest),
+		} {
+			if _, status := d.create(http.DefaultClient, user, ciphertext); status != http.StatusOK {
+				t.Errorf("%s, of exactly the limit: %d", name, status)
+			}
+		}
+		for name, ciphertext := range map[string][]byte{
+			"text, padded": padded(2*limit, ""), "file, padded": padded(2*limit, longest),
+			"text, unpadded": unpadded(2*limit, ""), "file, unpadded": unpadded(2*limit, longest),
+		} {
+			if _, status := d.create(http.DefaultClient, user, ciphertext); status != http.StatusRequestEntityTooLarge {
+				t.Errorf("%s, over the bound: %d", name, status)
+			}
+		}
+	})
+}
+
+func TestRestrictionsLastAsLongAsTheSecret(t *testing.T) {
+	onBothStores(t, func(t *testing.T, place []string) {
+		d := startAt(t, place, "--upload-size-limit", "20m")
+		user, _ := d.firstTokens(false)
+		for _, size := range []int{100, 100_000, 13_000_000} {
+			body := strings.Replace(createBody(size, `{"allowed_ips":["192.0.2.1"]}`), `"expires_in":3600`, `"expires_in":1`, 1)
+			var all sync.WaitGroup
+			for range 5 {
+				all.Go(func() {
+					a := d.ask(http.MethodPost, api.SecretPath, body, "Authorization", bearerOf(user))
+					var created api.CreateResponse
+					if a.status != 200 || json.Unmarshal([]byte(a.body), &created) != nil {
+						t.Errorf("creating gives %d", a.status)
+						return
+					}
+					for refused := 0; ; refused++ {
+						a = d.ask(http.MethodGet, api.SecretPath+"/"+created.ID, "", "X-Forwarded-For", "192.0.2.2")
+						if a.status == 404 && refused > 10 {
+							return
+						}
+						if a.status != 403 {
+							t.Errorf("%d bytes: the wrong caller gets %d after %d refusals", size, a.status, refused)
+							return
+						}
+					}
+				})
+			}
+			all.Wait()
 		}
 	})
 }

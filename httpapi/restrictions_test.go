@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -82,6 +83,18 @@ func FuzzRestrictions(f *testing.F) {
 		}
 		if !stored.None() && allowed(stored, caller{}) && stored.Passphrase == nil {
 			t.Errorf("%s keeps nobody out", text)
+		}
+	})
+}
+
+func FuzzTokenRequest(f *testing.F) {
+	for _, text := range []string{`{}`, `{"upload_size_limit":1048576,"ttl_seconds":86400}`, `{"ttl_seconds":1e3}`, `[]`, `{"upload_size_limit":-1}`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		token, err := readTokenRequest(strings.NewReader(text))
+		if err == nil && (token.Kind != store.UserToken || token.TTL < time.Second || token.TTL > maxTokenTTL || token.UploadSizeLimit < 0) {
+			t.Errorf("%s asks for %+v", text, token)
 		}
 	})
 }

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 
 	"github.com/urfave/cli/v2"
 )
@@ -30,56 +29,77 @@ type program struct {
 	out io.Writer
 	err io.Writer
 
-	outTerminal bool // out is a terminal
+	outTerminal, errTerminal bool // out and err are terminals
+	quiet                    bool // nothing is said but errors
 }
 
 // Main runs the program with the given arguments, of which the first is its name, and returns its exit status.
 func Main(args []string, in, out, err *os.File) int {
 	harden()
-	p := &program{in: in, out: out, err: err, outTerminal: isTerminal(out)}
+	p := &program{in: in, out: out, err: err, outTerminal: isTerminal(out), errTerminal: isTerminal(err)}
 	app := p.app()
-	runErr := app.Run(flagsFirst(app, args))
-	if runErr == nil {
+	return p.report(app.Run(flagsFirst(app, args)))
+}
+
+// report tells what went wrong, and returns the exit status.
+func (p *program) report(err error) int {
+	var status exitStatus
+	switch {
+	case err == nil:
 		return statusOK
+	case errors.As(err, &status):
+		return int(status)
 	}
-	failure := asFailure(runErr)
-	p.say("error: %s", failure.err)
+	failure := asFailure(err)
+	p.tell("%s %s", p.paint(red, "error:"), failure.err)
 	if failure.hint != "" {
-		p.say("hint: %s", failure.hint)
+		p.tell("%s %s", p.paint(yellow, "hint:"), failure.hint)
 	}
 	return failure.status
 }
 
 func (p *program) app() *cli.App {
-	usageError := func(_ *cli.Context, err error, _ bool) error { return usageError("%w", err) }
 	app := &cli.App{
 		Name:            "hakanai",
 		Usage:           "share a secret once",
 		Version:         version(),
 		Writer:          p.out,
 		ErrWriter:       p.err,
-		Commands:        []*cli.Command{p.serveCommand(), p.sendCommand(), p.getCommand(), p.tokenCommand(), p.adminCommand()},
-		OnUsageError:    usageError,
 		ExitErrHandler:  func(*cli.Context, error) {}, // Main reports
 		HideHelpCommand: true,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return usageError(c, fmt.Errorf("there is no command %q", c.Args().First()), false)
+				return noCommand(c.App.Commands, c.Args().First())
 			}
 			return cli.ShowAppHelp(c)
 		},
 	}
+	app.Commands = []*cli.Command{
+		p.serveCommand(), p.sendCommand(), p.getCommand(), p.tokenCommand(), p.adminCommand(), p.completionCommand(), p.manCommand(),
+	}
+	app.OnUsageError = wrongFlag(app.Flags)
 	for _, command := range app.Commands {
-		command.OnUsageError = usageError
-		command.HideHelpCommand = true
+		complete(command)
 	}
 	return app
 }
 
-// say prints a line for the person at the terminal.
-func (p *program) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(p.err, "hakanai: "+format+"\n", args...) // there is nobody else to tell
+// complete gives a command what all of them have.
+func complete(command *cli.Command) {
+	command.OnUsageError = wrongFlag(command.Flags)
+	command.HideHelpCommand = true
+	if len(command.Subcommands) == 0 {
+		command.CustomHelpTemplate = helpTemplate
+	}
+	for _, sub := range command.Subcommands {
+		complete(sub)
+	}
 }
+
+// exitStatus is an error that has been told already.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
 // failure is an error with the exit status it leads to, and a hint on the way out.
 type failure struct {
@@ -108,13 +128,4 @@ func asFailure(err error) *failure {
 		return f
 	}
 	return &failure{err: err, status: statusFailed}
-}
-
-// version is the main module's, which Go takes from git.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
-		return "devel"
-	}
-	return info.Main.Version
 }

@@ -3,20 +3,14 @@ package commands
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
-	"hakanai/crypto"
 	"hakanai/httpapi/api"
 	"hakanai/httpapi/client"
 )
-
-// minPassphrase is the fewest characters that send lets a passphrase have.
-const minPassphrase = 8
 
 // readRestrictions reads the flags of send that say who may retrieve the secret.
 func readRestrictions(c *cli.Context) (r api.Restrictions, err error) {
@@ -48,13 +42,6 @@ func readRestrictions(c *cli.Context) (r api.Restrictions, err error) {
 			return r, usageError("--allow-asn takes numbers from 0 to 4294967295, and %q is none", text)
 		}
 		r.AllowedASNs = append(r.AllowedASNs, uint32(asn))
-	}
-	if passphrase := c.String("require-passphrase"); passphrase != "" {
-		if utf8.RuneCountInString(passphrase) < minPassphrase {
-			return r, usageError("--require-passphrase must have %d characters at least", minPassphrase)
-		}
-		hash := crypto.HashPassphrase([]byte(passphrase))
-		r.PassphraseHash = &hash
 	}
 	return r, nil
 }
@@ -90,27 +77,23 @@ func describe(r api.Restrictions) (lines []string) {
 	return lines
 }
 
-// mayFit asks the server, before anything is sealed, whether it takes a secret of a size and what goes with it. A server
-// that does not tell finds out itself.
-func mayFit(ctx context.Context, server *client.Client, o sendOptions, bytes int) error {
+// askLimit asks the server, before anything is read or sealed, how large a secret may be, and whether it knows the
+// restrictions: bytes, 0 for any size. A server that does not tell finds out itself.
+func askLimit(ctx context.Context, server *client.Client, o sendOptions) (limit int64, err error) {
 	config, err := server.Config(ctx)
 	if err != nil {
-		return nil //nolint:nilerr // the request itself will tell what is wrong
+		return 0, nil //nolint:nilerr // the request itself will tell what is wrong
 	}
 	features := config.Features.Restrictions
 	if len(o.restrictions.AllowedCountries) > 0 && !features.Country || len(o.restrictions.AllowedASNs) > 0 && !features.ASN {
-		return withHint(errors.New("the server cannot tell callers' countries or autonomous systems"),
+		return 0, withHint(errors.New("the server cannot tell callers' countries or autonomous systems"),
 			"nothing was sent: leave --allow-country and --allow-asn out, or use another server")
 	}
-	limit := config.Limits.Upload
 	switch {
 	case config.Limits.Caller != nil:
-		limit = *config.Limits.Caller
+		return *config.Limits.Caller, nil
 	case o.token == "" && config.Limits.Anonymous != nil:
-		limit = *config.Limits.Anonymous
+		return *config.Limits.Anonymous, nil
 	}
-	if limit > 0 && int64(bytes) > limit {
-		return withHint(fmt.Errorf("the secret has %d bytes, and the server takes %d at most", bytes, limit), "nothing was sent")
-	}
-	return nil
+	return config.Limits.Upload, nil
 }

@@ -28,6 +28,10 @@ type Options struct {
 	SilenceTimeout time.Duration
 	// MaxCiphertext bounds what a Get takes, in bytes; 1 GiB by default.
 	MaxCiphertext int64
+	// Progress, if it is set, is told how many bytes of a secret have moved, of how many, as they are on the wire: of a
+	// Send's request, and of a Get's answer (total is -1 if the server does not say). It is called often, by one goroutine
+	// at a time, and must not wait.
+	Progress func(done, total int64)
 	// TLS is for private certificate authorities. The default trusts the system's.
 	TLS *tls.Config
 }
@@ -46,6 +50,7 @@ type Client struct {
 	token         string
 	silence       time.Duration
 	maxCiphertext int64
+	progress      func(done, total int64)
 
 	sender, taker *http.Client
 }
@@ -62,9 +67,13 @@ func New(options Options) (*Client, error) {
 		token:         options.Token,
 		silence:       options.SilenceTimeout,
 		maxCiphertext: options.MaxCiphertext,
+		progress:      options.Progress,
 	}
 	if options.Version == "" {
 		c.userAgent += "devel"
+	}
+	if c.progress == nil {
+		c.progress = func(int64, int64) {}
 	}
 	if c.silence <= 0 {
 		c.silence = defaultSilence

@@ -1,0 +1,120 @@
+// Package files is where what a stranger has sent meets the disk. It reads what is to be sent, packs several files into
+// one archive, saves a file, and unpacks an archive.
+//
+// What it promises: whatever a sender calls a file, it ends up inside the directory that the user chose, under a name
+// that is harmless there, readable by its owner alone, whole or not at all, and never over another file. Everything
+// happens inside an os.Root, so that neither a name nor a symbolic link leads out.
+package files
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// probeSize is how much Probe writes, in bytes: enough for a full disk to say so.
+const probeSize = 64 << 10
+
+// Probe tells whether a file could be saved in a directory: it writes one, and removes it.
+func Probe(dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close() //nolint:errcheck // nothing in it is to be kept
+	name := temporaryName()
+	return errors.Join(write(root, name, bytes.NewReader(make([]byte, probeSize))), removeIfThere(root, name))
+}
+
+// Save writes a file into a directory, and returns its path. Where the name is taken, the time is added to it.
+func Save(dir, name string, data []byte) (path string, err error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return "", err
+	}
+	defer root.Close() //nolint:errcheck // the files in it have been synced
+	name, err = create(root, name, bytes.NewReader(data))
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, name), nil
+}
+
+// create writes a file, and then gives it its name, or the first free one that is like it.
+func create(root *os.Root, name string, content io.Reader) (free string, err error) {
+	temporary := temporaryName()
+	if err = write(root, temporary, content); err == nil {
+		free, err = place(root, temporary, name, renameFile)
+	}
+	if err != nil {
+		return "", errors.Join(err, removeIfThere(root, temporary))
+	}
+	return free, nil
+}
+
+// temporaryName is a file's until it is whole.
+func temporaryName() string { return ".hakanai-" + uuid.NewString() }
+
+// write writes and syncs a new file.
+func write(root *os.Root, name string, content io.Reader) error {
+	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, content)
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
+// place moves a file or directory to its name, or to the first free one that is like it.
+func place(root *os.Root, from, to string, rename func(root *os.Root, from, to string) error) (free string, err error) {
+	for try := range 100 {
+		free = to
+		if try > 0 {
+			free += "." + strconv.FormatInt(time.Now().Unix()+int64(try-1), 10)
+		}
+		if err := rename(root, from, free); !errors.Is(err, fs.ErrExist) {
+			return free, err
+		}
+	}
+	return "", fmt.Errorf("every name like %q is taken", to)
+}
+
+// renameFile renames a file to a name that is free. Error: fs.ErrExist.
+func renameFile(root *os.Root, from, to string) error {
+	err := root.Link(from, to)
+	if err == nil {
+		return root.Remove(from)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	// The file system has no links: take the name, then rename over what took it.
+	file, err := root.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), root.Rename(from, to))
+}
+
+// renameDirectory renames a directory to a name that is free. Error: fs.ErrExist.
+func renameDirectory(root *os.Root, from, to string) error {
+	if err := root.Mkdir(to, 0o700); err != nil { // takes the name
+		return err
+	}
+	return errors.Join(root.Remove(to), root.Rename(from, to)) // over nothing, or an empty directory of another's
+}
+
+func removeIfThere(root *os.Root, name string) error {
+	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

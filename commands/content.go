@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -39,10 +40,10 @@ func (p *program) findSources(o contentOptions) ([]files.Source, error) {
 }
 
 // readContent reads what is to be sent, and decides whether it goes as a file or as a text. Of what is over limit bytes,
-// no more than that is read; 0 is no limit.
+// no more than that is read.
 func (p *program) readContent(o contentOptions, sources []files.Source, limit int64) (content crypto.Content, err error) {
 	buffer := secretBuffer{limit: limit}
-	packed := len(sources) > 1 || len(sources) == 1 && o.directories
+	packed := len(sources) > 1 || len(sources) == 1 && strings.Contains(sources[0].Name, "/") // of a directory
 	switch {
 	case packed:
 		err = files.Pack(&buffer, sources)
@@ -74,14 +75,14 @@ func (p *program) readContent(o contentOptions, sources []files.Source, limit in
 
 func isText(data []byte) bool { return utf8.Valid(data) && bytes.IndexByte(data, 0) < 0 }
 
-// secretBuffer collects a secret, up to a limit in bytes (0: any), and clears what it outgrows.
+// secretBuffer collects a secret, up to a limit in bytes, and clears what it outgrows.
 type secretBuffer struct {
 	data  []byte
 	limit int64
 }
 
 func (b *secretBuffer) readFile(source files.Source) error {
-	if b.limit > 0 && source.Size > b.limit {
+	if source.Size > b.limit {
 		return b.over()
 	}
 	file, err := os.Open(source.Path)
@@ -95,7 +96,7 @@ func (b *secretBuffer) readFile(source files.Source) error {
 }
 
 func (b *secretBuffer) over() error {
-	return withHint(fmt.Errorf("it is over the %d bytes that the server takes", b.limit), "nothing was sent")
+	return withHint(fmt.Errorf("the secret is over the %d bytes that the server takes", b.limit), "nothing was sent")
 }
 
 // grow makes room for n more bytes at least.
@@ -111,7 +112,7 @@ func (b *secretBuffer) grow(n int) {
 
 // Write implements io.Writer.
 func (b *secretBuffer) Write(p []byte) (int, error) {
-	if b.limit > 0 && int64(len(b.data)+len(p)) > b.limit {
+	if int64(len(b.data)+len(p)) > b.limit {
 		return 0, b.over()
 	}
 	b.grow(len(p))
@@ -123,11 +124,11 @@ func (b *secretBuffer) Write(p []byte) (int, error) {
 func (b *secretBuffer) ReadFrom(r io.Reader) (total int64, err error) {
 	for {
 		b.grow(1)
-		n, err := r.Read(b.data[len(b.data):cap(b.data)])
+		n, err := r.Read(b.data[len(b.data):min(int64(cap(b.data)), b.limit+1)])
 		b.data = b.data[:len(b.data)+n]
 		total += int64(n)
 		switch {
-		case b.limit > 0 && int64(len(b.data)) > b.limit:
+		case int64(len(b.data)) > b.limit:
 			return total, b.over()
 		case errors.Is(err, io.EOF):
 			return total, nil

@@ -23,6 +23,15 @@ const (
 	minPassphrase = 8
 )
 
+// refuseEmpty refuses a flag that was typed with an empty value, such as "$UNSET" in a script: what it should have said,
+// for example that a passphrase is needed, must not be left out without a word. A variable that is empty is not set.
+func (p *program) refuseEmpty(*cli.Context) error {
+	if p.line.empty != "" {
+		return withHint(usageError("--%s is empty", p.line.empty), "nothing was done; leave the flag out if nothing is meant")
+	}
+	return nil
+}
+
 // readToken takes the token from the environment, else from a file. There is no flag for it.
 func (p *program) readToken(file string) (string, error) {
 	if token := strings.TrimSpace(os.Getenv("HAKANAI_TOKEN")); token != "" || file == "" {
@@ -35,13 +44,13 @@ func (p *program) readToken(file string) (string, error) {
 // readPassphrase takes a passphrase from a flag, its variable, or a file; "" when there is none.
 func (p *program) readPassphrase(c *cli.Context, flag, variable string) (string, error) {
 	passphrase, file := c.String(flag), c.String("passphrase-file")
-	onCommandLine := passphrase != "" && passphrase != os.Getenv(variable)
+	typed := p.line.typed[flag]
 	switch {
-	case onCommandLine && file != "":
+	case typed && file != "":
 		return "", usageError("--%s and --passphrase-file are two passphrases", flag)
 	case file != "":
 		return p.askFile(file, "passphrase of the secret")
-	case onCommandLine:
+	case typed:
 		p.warn("a passphrase on the command line is seen by others on this machine, and stays in the shell's history: "+
 			"use --passphrase-file or %s", variable)
 	}

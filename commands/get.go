@@ -1,21 +1,16 @@
 package commands
 
 import (
-	"context"
 	"errors"
-	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
-	"regexp"
-	"syscall"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"hakanai/crypto"
-	"hakanai/files"
-	"hakanai/httpapi/client"
 )
 
 func (p *program) getCommand() *cli.Command {
@@ -52,18 +47,12 @@ hakanai get "$LINK" --exec-env PGPASSWORD -- psql`,
 			},
 			p.jsonFlag(), p.quietFlag(),
 		},
+		Before: p.refuseEmpty,
 		Action: func(c *cli.Context) error {
-			o := getOptions{
-				toStdout: c.Bool("to-stdout"), extract: c.Bool("extract"), json: c.Bool("json"),
-				exec: c.Bool("exec") || c.IsSet("exec-env"), variable: c.String("exec-env"),
-			}
-			if err := o.readWords(c); err != nil {
+			o, err := p.readGetOptions(c)
+			if err != nil {
 				return err
 			}
-			if err := o.readTarget(c.String("output-dir"), c.String("filename")); err != nil {
-				return err
-			}
-			var err error
 			if o.link, err = p.readLink(o.word, c.String("key")); err != nil {
 				return err
 			}
@@ -92,33 +81,62 @@ type getOptions struct {
 	variable string // where the command finds the secret; "" for its standard input
 }
 
-// readWords reads what is no flag: the link, and a command. It finds which flags do not go together.
-func (o *getOptions) readWords(c *cli.Context) error {
-	words := c.Args().Slice()
-	if len(words) == 0 {
-		words = []string{"-"}
+// readGetOptions reads what says what becomes of the secret, and finds what does not go together. Where the environment
+// says one thing and the command line another, the command line is right.
+func (p *program) readGetOptions(c *cli.Context) (o getOptions, err error) {
+	o = getOptions{
+		word: "-", extract: c.Bool("extract"), json: c.Bool("json"),
+		exec: c.Bool("exec") || p.line.typed["exec-env"], variable: c.String("exec-env"),
 	}
-	o.word, o.command = words[0], words[1:]
-	if len(o.command) > 0 && !o.exec {
-		return withHint(usageError("get takes one link, and there are %d arguments", len(words)),
-			"put the link in single quotes: the shell may take a part of it for itself")
+	saving := ""
+	for _, flag := range []string{"filename", "extract", "output-dir"} {
+		if p.line.typed[flag] {
+			saving = flag
+		}
 	}
-	if o.word == "-" && c.String("passphrase-file") == "-" {
-		return usageError("standard input is one thing only: the link, or the passphrase")
-	}
-	if o.exec && c.Bool("exec") && o.variable != "" {
-		return usageError("--exec and --exec-env are two places for the secret")
-	}
-	saving := c.String("filename") != "" || c.String("output-dir") != "" && os.Getenv("HAKANAI_OUTPUT_DIR") == "" || o.extract
+	toStdout := p.line.typed["to-stdout"] && c.Bool("to-stdout")
+	o.toStdout = toStdout || c.Bool("to-stdout") && saving == "" && !o.exec && !o.json
 	switch {
-	case o.extract && c.String("filename") != "":
-		return usageError("--extract takes the names that are in the archive, and --filename gives another")
-	case o.toStdout && saving:
-		return usageError("--to-stdout goes with neither --filename nor --extract nor --output-dir")
-	case o.toStdout && o.json:
-		return usageError("--to-stdout and --json both want standard output")
-	case o.exec && (saving || c.IsSet("to-stdout") && o.toStdout || o.json):
-		return usageError("--exec goes with none of --filename, --extract, --output-dir, --to-stdout and --json")
+	case o.extract && p.line.typed["filename"]:
+		return o, usageError("--extract takes the names that are in the archive, and --filename gives another")
+	case toStdout && saving != "":
+		return o, usageError("--to-stdout prints the secret, and --%s saves it", saving)
+	case toStdout && o.json:
+		return o, usageError("--to-stdout and --json both want standard output")
+	case o.exec && saving != "":
+		return o, usageError("--exec hands the secret to a command, and --%s saves it", saving)
+	case o.exec && (toStdout || o.json):
+		return o, usageError("--exec leaves standard output to the command: it goes with neither --to-stdout nor --json")
+	case c.Bool("exec") && o.variable != "":
+		return o, usageError("--exec and --exec-env are two places for the secret")
+	}
+	if err := o.readWords(c.Args().Slice(), p.line.after); err != nil {
+		return o, err
+	}
+	if o.word == "-" && c.String("passphrase-file") == "-" && !isTerminal(p.in) {
+		return o, usageError("standard input is one thing only: the link, or the passphrase")
+	}
+	o.dir = "."
+	if o.exec || o.toStdout {
+		return o, nil
+	}
+	return o, o.readTarget(c.String("output-dir"), c.String("filename"))
+}
+
+// readWords reads what is no flag: the link, and a command. Of the words, so many came after --.
+func (o *getOptions) readWords(words []string, after int) error {
+	if o.exec {
+		words, o.command = words[:len(words)-after], words[len(words)-after:]
+	}
+	if len(words) > 1 {
+		hint := "put the link in single quotes: the shell may take a part of it for itself"
+		if o.exec {
+			hint = "the command comes after --"
+		}
+		return withHint(usageError("get takes one link, and there are %d arguments", len(words)), hint)
+	}
+	if len(words) == 1 {
+		o.word = words[0]
 	}
 	if o.exec {
 		return o.checkCommand()
@@ -129,15 +147,21 @@ func (o *getOptions) readWords(c *cli.Context) error {
 // checkCommand finds what would keep the command from running.
 func (o *getOptions) checkCommand() error {
 	if len(o.command) == 0 {
-		return usageError("--exec needs a command after --, as in: hakanai get LINK --exec -- wc -c")
+		return withHint(usageError("--exec needs a command after --"), "such as: hakanai get LINK --exec -- wc -c")
 	}
 	if _, err := exec.LookPath(o.command[0]); err != nil {
 		return usageError("the command cannot be run: %w", err)
 	}
-	if o.variable != "" && !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(o.variable) {
+	if o.variable != "" && !isVariable(o.variable) {
 		return usageError("--exec-env must be the name of a variable, and is %q", o.variable)
 	}
 	return nil
+}
+
+// isVariable tells whether a text can name a variable (POSIX, section 8.1), in the characters that shells use.
+func isVariable(name string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+	return name != "" && strings.Trim(name, letters+"0123456789") == "" && strings.Contains(letters, name[:1])
 }
 
 // readTarget finds out where a file would be saved.
@@ -155,128 +179,15 @@ func (o *getOptions) readTarget(dir, filename string) error {
 			dir = parent
 		}
 	}
-	if dir == "" {
-		dir = "."
+	if dir != "" {
+		o.dir = dir
 	}
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return usageError("%s is not a directory that exists", dir)
+	if info, err := os.Stat(o.dir); err != nil || !info.IsDir() {
+		return usageError("%s is not a directory that exists", o.dir)
 	}
-	o.dir, o.filename = dir, filename
+	if _, err := os.Lstat(filepath.Join(o.dir, filename)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return usageError("--filename: %w", err)
+	}
+	o.filename = filename
 	return nil
-}
-
-// readLink reads the link, and the key if it comes apart from it.
-func (p *program) readLink(text, key string) (link crypto.Link, err error) {
-	if text == "-" {
-		if text, err = p.ask("link"); err != nil {
-			return link, err
-		}
-	}
-	if link, err = crypto.ParseLink(text); err != nil {
-		return link, usageError("%w", err)
-	}
-	if link.Fragment != nil && key != "" {
-		return link, usageError("the link has a key already, and --key gives another")
-	}
-	if link.Fragment == nil && key == "" && isTerminal(p.in) {
-		if key, err = p.ask("key of the link"); err != nil {
-			return link, err
-		}
-	}
-	if link.Fragment == nil && key == "" {
-		return link, withHint(usageError("the link has no key"),
-			"quote the whole link, from https to the end; or, if the key came another way, give it with --key")
-	}
-	if key != "" {
-		fragment, err := crypto.ParseFragment(key)
-		if err != nil {
-			return link, usageError("--key: %w", err)
-		}
-		link.Fragment = &fragment
-	}
-	return link, nil
-}
-
-// get retrieves the secret. All that can be wrong without it has been looked at, since it can be had only once.
-func (p *program) get(ctx context.Context, o getOptions) error {
-	defer o.link.Fragment.Clear()
-	bar := p.newBar("retrieving")
-	server, err := client.New(client.Options{Server: o.link.Server, Version: release(), Progress: bar.show})
-	if err != nil {
-		return usageError("%w", err)
-	}
-	p.warnUnencrypted(o.link.Server)
-	if !o.toStdout && !o.exec {
-		if err := files.Probe(o.dir); err != nil {
-			return withHint(&failure{err: fmt.Errorf("a file could not be saved: %w", err), status: statusFailed},
-				"the secret has not been retrieved; choose a place with --output-dir, or use --to-stdout")
-		}
-	}
-	// An interrupt ends the retrieval. Once the secret is here, it does not end what must be done with it.
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	ciphertext, err := p.retrieve(ctx, server, o)
-	bar.end()
-	if err != nil {
-		return explainGet(err)
-	}
-	content, err := crypto.Open(ciphertext, *o.link.Fragment)
-	if err != nil {
-		return withHint(fmt.Errorf("opening the secret: %w", err),
-			"the server has given it away and has it no more: ask the sender to send it again")
-	}
-	defer content.Clear()
-	return p.hand(content, o)
-}
-
-// maxAsked is how often a passphrase is asked for.
-const maxAsked = 3
-
-// retrieve asks the server for the ciphertext, and the person for the passphrase if it needs one.
-func (p *program) retrieve(ctx context.Context, server *client.Client, o getOptions) ([]byte, error) {
-	hash := ""
-	if o.passphrase != "" {
-		hash = crypto.HashPassphrase([]byte(o.passphrase))
-	}
-	for asked := 0; ; asked++ {
-		ciphertext, err := server.Get(ctx, o.link.ID, hash)
-		if !errors.Is(err, client.ErrUnauthorized) || !isTerminal(p.in) || asked == maxAsked {
-			return ciphertext, err
-		}
-		if hash != "" {
-			p.tell("that is not the passphrase")
-		}
-		passphrase, err := p.ask("passphrase of the secret")
-		if err != nil {
-			return nil, err
-		}
-		hash = crypto.HashPassphrase([]byte(passphrase))
-	}
-}
-
-// explainGet adds to a client's error what it means for the secret.
-func explainGet(err error) error {
-	var status *client.StatusError
-	switch {
-	case errors.Is(err, client.ErrGone):
-		return &failure{err: err, status: statusGone, hint: "if it was not you, tell the sender: somebody else may have read it"}
-	case errors.Is(err, client.ErrNotFound):
-		return &failure{err: err, status: statusGone, hint: "ask the sender to send it again"}
-	case errors.Is(err, client.ErrUnauthorized):
-		return withHint(err, "the secret is still there: give its passphrase with --passphrase or in HAKANAI_PASSPHRASE")
-	case errors.Is(err, client.ErrForbidden):
-		return withHint(err, "the secret is still there: its sender has said from where it can be retrieved")
-	case errors.Is(err, client.ErrTooManyRequests) && errors.As(err, &status) && status.RetryAfter > 0:
-		wait := duration(status.RetryAfter)
-		return withHint(err, fmt.Sprintf("the secret is still there: try again in %s", &wait))
-	case errors.Is(err, client.ErrUnavailable), errors.Is(err, client.ErrTooManyRequests):
-		return withHint(err, "the secret is still there: try again later")
-	case errors.Is(err, client.ErrInterrupted), errors.Is(err, client.ErrMalformed), errors.Is(err, client.ErrTooLong):
-		return withHint(err, "ask the sender to send it again")
-	case errors.Is(err, client.ErrSilence), errors.Is(err, context.Canceled):
-		return withHint(err, "the secret may or may not be there still: try again, and ask the sender if it is gone")
-	case errors.As(err, &status):
-		return err
-	}
-	return withHint(err, "check the connection, and that the link is whole")
 }

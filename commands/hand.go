@@ -28,16 +28,31 @@ func (p *program) hand(content crypto.Content, o getOptions) error {
 		if o.extract {
 			p.say("it is a text, and no archive")
 		}
-		if o.json {
-			return p.printJSON(textResult(content.Data))
+		if o.toStdout && p.outTerminal && content.IsFile() && !isText(content.Data) {
+			p.warn("the file is not for a terminal: it is saved instead")
+			return p.save(content, o)
 		}
-		return p.print(content.Data)
+		return p.show(content.Data, o.json)
 	case o.extract && files.IsArchive(content.Data):
 		return p.extract(content, o)
 	case o.extract:
 		p.say("it is no archive: it is saved as it is")
 	}
 	return p.save(content, o)
+}
+
+// show prints a text.
+func (p *program) show(text []byte, asJSON bool) error {
+	var err error
+	if asJSON {
+		err = p.printJSON(textResult(text))
+	} else {
+		err = p.print(text)
+	}
+	if err != nil {
+		return p.rescue(text, files.SafeName(""), err)
+	}
+	return nil
 }
 
 func textResult(data []byte) receivedResult {
@@ -58,16 +73,29 @@ func (p *program) save(content crypto.Content, o getOptions) error {
 	}
 	path, err := files.Save(o.dir, name, content.Data)
 	if err != nil {
-		return p.rescue(content.Data, name, fmt.Errorf("saving the file: %w", err))
+		return p.rescue(content.Data, name, fmt.Errorf("saving the secret: %w", err))
 	}
-	return p.showSaved(content, []string{path}, o.json)
+	if o.json {
+		return p.printJSON(receivedResult{Filename: content.Filename, Size: len(content.Data), Paths: []string{path}})
+	}
+	if filepath.Base(path) != name {
+		p.say("%s is there already, and stays as it is", filepath.Join(o.dir, name))
+	}
+	p.say("saved %s (%d bytes)", path, len(content.Data))
+	return nil
 }
 
 // extract unpacks an archive, or saves it whole if that cannot be.
 func (p *program) extract(content crypto.Content, o getOptions) error {
 	paths, err := files.Extract(o.dir, content.Data)
-	if err == nil {
-		return p.showSaved(content, paths, o.json)
+	switch {
+	case err == nil && o.json:
+		return p.printJSON(receivedResult{Filename: content.Filename, Size: len(content.Data), Paths: paths})
+	case err == nil:
+		for _, path := range paths {
+			p.say("saved %s", path)
+		}
+		return nil
 	}
 	err = fmt.Errorf("unpacking the archive: %w", err)
 	name := files.SafeName(content.Filename)
@@ -75,30 +103,22 @@ func (p *program) extract(content crypto.Content, o getOptions) error {
 	if saveErr != nil {
 		return p.rescue(content.Data, name, errors.Join(err, saveErr))
 	}
-	return withHint(err, "nothing of it was unpacked; the archive itself is in "+printablePath(path))
+	return withHint(err, "nothing of it was unpacked; the archive itself is in "+path)
 }
 
-func (p *program) showSaved(content crypto.Content, paths []string, asJSON bool) error {
-	if asJSON {
-		return p.printJSON(receivedResult{Filename: content.Filename, Size: len(content.Data), Paths: paths})
+// rescue saves in another place what could not be handed on or saved, or prints it.
+func (p *program) rescue(data []byte, name string, cause error) error {
+	places := []string{os.TempDir(), "."}
+	if home, err := os.UserHomeDir(); err == nil {
+		places = append(places, home)
 	}
-	for _, path := range paths {
-		if len(paths) == 1 && filepath.Ext(content.Filename) == filepath.Ext(path) {
-			p.say("saved %s (%d bytes)", printablePath(path), len(content.Data))
-		} else {
-			p.say("saved %s", printablePath(path))
+	for _, place := range places {
+		if path, err := files.Save(place, files.SafeName(name), data); err == nil {
+			return withHint(cause, "the secret is not lost: it is in "+path)
 		}
 	}
-	return nil
-}
-
-// rescue saves somewhere else what could not be saved where it should be, or prints it.
-func (p *program) rescue(data []byte, name string, cause error) error {
-	if path, err := files.Save(os.TempDir(), filepath.Base(name), data); err == nil {
-		return withHint(cause, "the secret is not lost: it is in "+printablePath(path))
-	}
 	if err := p.print(data); err != nil {
-		return fmt.Errorf("%w; printing it instead: %w", cause, err)
+		return errors.Join(cause, err, errors.New("the secret is lost: there is no place for it"))
 	}
 	return withHint(cause, "the secret is not lost: it went to standard output")
 }
@@ -155,5 +175,10 @@ func (p *program) run(content crypto.Content, o getOptions) error {
 	if status := exit.ExitCode(); status >= 0 {
 		return exitStatus(status)
 	}
-	return withHint(fmt.Errorf("the command: %w", err), "it had the secret")
+	p.warn("the command had the secret, and was ended: %s", err)
+	const killed = 128 // what shells add to a signal
+	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return exitStatus(killed + int(status.Signal()))
+	}
+	return exitStatus(statusFailed)
 }

@@ -39,7 +39,7 @@ func wrongFlag(flags []cli.Flag) cli.OnUsageErrorFunc {
 
 // noCommand is the error of a command that is not there.
 func noCommand(commands []*cli.Command, given string) error {
-	var names []string
+	names := []string{"--help", "--version"}
 	for _, command := range commands {
 		names = append(names, command.Name)
 	}

@@ -21,6 +21,8 @@ const (
 	statusFailed = 1
 	statusUsage  = 2 // the command line or a setting is wrong; nothing was done
 	statusGone   = 3 // the secret is gone, has expired, or never was
+
+	statusInterrupted = 130 // by a signal, as shells say it of ctrl-c
 )
 
 // program is what every subcommand has at hand.
@@ -31,6 +33,8 @@ type program struct {
 
 	outTerminal, errTerminal bool // out and err are terminals
 	quiet                    bool // nothing is said but errors
+
+	line commandLine
 }
 
 // Main runs the program with the given arguments, of which the first is its name, and returns its exit status.
@@ -38,7 +42,8 @@ func Main(args []string, in, out, err *os.File) int {
 	harden()
 	p := &program{in: in, out: out, err: err, outTerminal: isTerminal(out), errTerminal: isTerminal(err)}
 	app := p.app()
-	return p.report(app.Run(flagsFirst(app, args)))
+	p.line = readCommandLine(app, args)
+	return p.report(app.Run(p.line.words))
 }
 
 // report tells what went wrong, and returns the exit status.
@@ -51,9 +56,9 @@ func (p *program) report(err error) int {
 		return int(status)
 	}
 	failure := asFailure(err)
-	p.tell("%s %s", p.paint(red, "error:"), failure.err)
+	p.tell(p.paint(red, "error: "), failure.err.Error())
 	if failure.hint != "" {
-		p.tell("%s %s", p.paint(yellow, "hint:"), failure.hint)
+		p.tell(p.paint(yellow, "hint: "), failure.hint)
 	}
 	return failure.status
 }
@@ -95,6 +100,9 @@ func complete(command *cli.Command) {
 		complete(sub)
 	}
 }
+
+// errInterrupted says that the person has ended the program.
+var errInterrupted = &failure{err: errors.New("interrupted"), status: statusInterrupted}
 
 // exitStatus is an error that has been told already.
 type exitStatus int

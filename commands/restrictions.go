@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,12 @@ import (
 
 // readRestrictions reads the flags of send that say who may retrieve the secret.
 func readRestrictions(c *cli.Context) (r api.Restrictions, err error) {
+	for _, flag := range []string{"allow-ip", "allow-country", "allow-asn"} {
+		given := c.StringSlice(flag)
+		if len(entries(c, flag)) == 0 && len(given) > 0 && !slices.Equal(given, []string{""}) { // which is an empty variable
+			return r, withHint(usageError("--%s, or its variable, names nobody", flag), "nothing was sent; leave it out to let everybody in")
+		}
+	}
 	for _, text := range entries(c, "allow-ip") {
 		network, err := api.ParseNetwork(text)
 		if err != nil {
@@ -77,23 +84,33 @@ func describe(r api.Restrictions) (lines []string) {
 	return lines
 }
 
-// askLimit asks the server, before anything is read or sealed, how large a secret may be, and whether it knows the
-// restrictions: bytes, 0 for any size. A server that does not tell finds out itself.
+// maxSecret bounds what is sent to a server that tells no limit, in bytes: what get would still take.
+const maxSecret = 512 << 20
+
+// askLimit asks the server, before anything is read or sealed, how many bytes a secret may have, and whether it knows the
+// restrictions. A server that does not tell finds out itself.
 func askLimit(ctx context.Context, server *client.Client, o sendOptions) (limit int64, err error) {
 	config, err := server.Config(ctx)
+	if errors.Is(err, client.ErrUnreachable) || errors.Is(err, client.ErrNoAnswer) || errors.Is(err, client.ErrSilence) {
+		return 0, explainSend(ctx, err)
+	}
 	if err != nil {
-		return 0, nil //nolint:nilerr // the request itself will tell what is wrong
+		return maxSecret, nil
 	}
 	features := config.Features.Restrictions
 	if len(o.restrictions.AllowedCountries) > 0 && !features.Country || len(o.restrictions.AllowedASNs) > 0 && !features.ASN {
 		return 0, withHint(errors.New("the server cannot tell callers' countries or autonomous systems"),
 			"nothing was sent: leave --allow-country and --allow-asn out, or use another server")
 	}
+	limit = config.Limits.Upload
 	switch {
 	case config.Limits.Caller != nil:
-		return *config.Limits.Caller, nil
+		limit = *config.Limits.Caller
 	case o.token == "" && config.Limits.Anonymous != nil:
-		return *config.Limits.Anonymous, nil
+		limit = *config.Limits.Anonymous
 	}
-	return config.Limits.Upload, nil
+	if limit <= 0 || limit > maxSecret {
+		return maxSecret, nil
+	}
+	return limit, nil
 }

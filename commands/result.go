@@ -1,27 +1,32 @@
 package commands
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/urfave/cli/v2"
 
 	"hakanai/httpapi/api"
 )
 
-// What --json prints, one object on a line. Fields may be added; those that are there stay.
+// What --json prints, one object on a line. Fields may be added; those that are there stay. The manual takes its words
+// for them from the tags.
 
 // sentResult is what send has done.
 type sentResult struct {
-	Link         string            `json:"link"`          // without its key if that is apart
-	Key          string            `json:"key,omitempty"` // KEY:HASH, with --separate-key
-	ID           string            `json:"id"`
-	Filename     string            `json:"filename,omitempty"` // of a file; a text has none
-	Size         int               `json:"size"`               // bytes of the secret
-	ExpiresAt    time.Time         `json:"expires_at"`         // RFC 3339, in UTC
-	Restrictions *sentRestrictions `json:"restrictions,omitempty"`
+	Link         string            `json:"link" doc:"without its key if that goes apart"`
+	Key          string            `json:"key,omitempty" doc:"KEY:HASH, with --separate-key"`
+	ID           string            `json:"id" doc:"the secret's, as it is in the link"`
+	Filename     string            `json:"filename,omitempty" doc:"of a file; a text has none"`
+	Size         int               `json:"size" doc:"bytes of the secret"`
+	ExpiresAt    time.Time         `json:"expires_at" doc:"RFC 3339, in UTC"`
+	Restrictions *sentRestrictions `json:"restrictions,omitempty" doc:"allowed_ips, allowed_countries, allowed_asns: lists; passphrase: whether one is needed"`
 }
 
 type sentRestrictions struct {
@@ -38,20 +43,20 @@ func (r *sentResult) restrict(restrictions api.Restrictions) {
 	r.Restrictions.PassphraseHash = nil
 }
 
-// receivedResult is what get has done. A secret that went to a file is not in it.
+// receivedResult is what get has done.
 type receivedResult struct {
-	Filename string   `json:"filename,omitempty"` // as the sender has it; a text has none
-	Size     int      `json:"size"`               // bytes of the secret
-	Text     *string  `json:"text,omitempty"`     // of what was not saved
-	Data     []byte   `json:"data,omitempty"`     // the same in base64, where it is not UTF-8
-	Paths    []string `json:"paths,omitempty"`    // where it was saved
+	Filename string   `json:"filename,omitempty" doc:"as the sender has it, so that it can be anything; a text has none"`
+	Size     int      `json:"size" doc:"bytes of the secret"`
+	Text     *string  `json:"text,omitempty" doc:"of a secret that was not saved"`
+	Data     []byte   `json:"data,omitempty" doc:"the same in base64, where it is not UTF-8"`
+	Paths    []string `json:"paths,omitempty" doc:"where it was saved: of an archive that was unpacked, what is new in the directory"`
 }
 
 // tokenResult is what token has made.
 type tokenResult struct {
-	Token           string    `json:"token"`
-	ExpiresAt       time.Time `json:"expires_at"`                  // RFC 3339, in UTC
-	UploadSizeLimit int64     `json:"upload_size_limit,omitempty"` // bytes; the server's own without it
+	Token           string    `json:"token" doc:"the new token"`
+	ExpiresAt       time.Time `json:"expires_at" doc:"RFC 3339, in UTC"`
+	UploadSizeLimit int64     `json:"upload_size_limit,omitempty" doc:"bytes; without it the server's own limit"`
 }
 
 func (p *program) jsonFlag() cli.Flag {
@@ -64,12 +69,33 @@ func (p *program) quietFlag() cli.Flag {
 
 // printJSON prints a result.
 func (p *program) printJSON(result any) error {
-	encoder := json.NewEncoder(p.out)
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(result); err != nil {
+	err := encoder.Encode(result)
+	if err == nil {
+		_, err = io.WriteString(p.out, escapeUnprintable(text.String()))
+	}
+	if err != nil {
 		return fmt.Errorf("printing the result: %w", err)
 	}
 	return nil
+}
+
+// escapeUnprintable escapes in JSON what JSON itself leaves and terminals obey, such as changes of direction.
+func escapeUnprintable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch high, low := utf16.EncodeRune(r); {
+		case r == '\n' || r == ' ' || unicode.IsPrint(r):
+			b.WriteRune(r)
+		case high != unicode.ReplacementChar:
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
 }
 
 // showSent prints the link: alone for programs, set off from the rest for people.
@@ -98,8 +124,11 @@ func (p *program) showSent(sent sentResult, o sendOptions) error {
 	for _, line := range describe(o.restrictions) {
 		p.say("%s", line)
 	}
-	if o.separateKey {
+	switch {
+	case o.separateKey && (p.outTerminal || o.json):
 		p.say("send the key another way than the link")
+	case o.separateKey:
+		p.say("the second line is the key: send it another way than the link")
 	}
 	return nil
 }

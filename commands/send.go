@@ -5,7 +5,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -62,6 +65,7 @@ LINK=$(pg_dump app | hakanai send --filename app.sql --quiet)`,
 			},
 			p.jsonFlag(), p.quietFlag(),
 		},
+		Before: p.refuseEmpty,
 		Action: func(c *cli.Context) error {
 			o := sendOptions{
 				server: c.String("server"),
@@ -73,7 +77,7 @@ LINK=$(pg_dump app | hakanai send --filename app.sql --quiet)`,
 				qrCode:      c.Bool("qr-code"),
 				json:        c.Bool("json"),
 			}
-			if err := o.check(c); err != nil {
+			if err := o.check(c, isTerminal(p.in)); err != nil {
 				return err
 			}
 			var err error
@@ -114,8 +118,8 @@ type sendOptions struct {
 	restrictions api.Restrictions
 }
 
-// check finds what does not go together.
-func (o sendOptions) check(c *cli.Context) error {
+// check finds what does not go together. A person at a terminal can be asked for more than one thing.
+func (o sendOptions) check(c *cli.Context, terminal bool) error {
 	if c.Args().Present() {
 		return withHint(usageError("send takes no arguments, and there is one"),
 			"a secret on the command line would stay in the shell's history: use --file or standard input")
@@ -132,7 +136,7 @@ func (o sendOptions) check(c *cli.Context) error {
 			wanted++
 		}
 	}
-	if wanted > 1 {
+	if wanted > 1 && !terminal {
 		return usageError("standard input is one thing only: the secret, the token, or the passphrase")
 	}
 	return nil
@@ -164,10 +168,12 @@ func (p *program) send(ctx context.Context, o sendOptions) error {
 		return fmt.Errorf("sealing the secret: %w", err)
 	}
 	defer fragment.Clear()
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM) // until here it needs no word to end
+	defer stop()
 	id, err := server.Send(ctx, ciphertext, o.ttl, o.restrictions)
 	bar.end()
 	if err != nil {
-		return explainSend(err)
+		return explainSend(ctx, err)
 	}
 	link := crypto.Link{Server: strings.TrimSuffix(o.server, "/"), ID: id, Fragment: &fragment}
 	sent := sentResult{ID: id.String(), Filename: filename, Size: size, ExpiresAt: time.Now().Add(o.ttl).UTC().Truncate(time.Second)}
@@ -180,18 +186,19 @@ func (p *program) send(ctx context.Context, o sendOptions) error {
 }
 
 // explainSend adds to a client's error what the person can do about it.
-func explainSend(err error) error {
+func explainSend(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return withHint(errInterrupted, "nothing was sent, or nobody has the link to it")
+	}
 	err = fmt.Errorf("sending the secret: %w", err)
 	switch {
 	case errors.Is(err, client.ErrUnauthorized):
 		return withHint(err, "set HAKANAI_TOKEN, or name a file with --token-file; the server's operator gives tokens out")
 	case errors.Is(err, client.ErrUnavailable), errors.Is(err, client.ErrStoreFull), errors.Is(err, client.ErrTooManyRequests):
 		return withHint(err, "nothing was stored: try again later")
-	case errors.Is(err, client.ErrSilence):
-		return withHint(err, "check the connection, and --server")
-	}
-	var status *client.StatusError
-	if !errors.As(err, &status) && !errors.Is(err, context.Canceled) {
+	case errors.Is(err, client.ErrSilence), errors.Is(err, client.ErrNoAnswer):
+		return withHint(err, "check the connection, and try again")
+	case errors.Is(err, client.ErrUnreachable):
 		return withHint(err, "check that a server runs there, and --server")
 	}
 	return err

@@ -2,12 +2,15 @@ package commands
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 	"unicode"
 	"unicode/utf8"
 
@@ -34,17 +37,23 @@ func (p *program) paint(colour, word string) string {
 // say prints a line for the person at the terminal, unless they want none.
 func (p *program) say(format string, args ...any) {
 	if !p.quiet {
-		p.tell(format, args...)
+		p.tell("", fmt.Sprintf(format, args...))
 	}
 }
 
 // warn is say for what they should change.
 func (p *program) warn(format string, args ...any) {
-	p.say("%s %s", p.paint(yellow, "warning:"), fmt.Sprintf(format, args...))
+	if !p.quiet {
+		p.tell(p.paint(yellow, "warning: "), fmt.Sprintf(format, args...))
+	}
 }
 
-func (p *program) tell(format string, args ...any) {
-	_, _ = fmt.Fprintf(p.err, "hakanai: "+format+"\n", args...) // there is nobody else to tell
+// tell prints a message, with what kind of message it is before it. Whatever got into it, the names of files or the words
+// of a server, does not steer a terminal.
+func (p *program) tell(kind, message string) {
+	for line := range strings.Lines(message) {
+		_, _ = fmt.Fprintf(p.err, "hakanai: %s%s\n", kind, visible([]byte(strings.TrimSuffix(line, "\n")))) // there is nobody else to tell
+	}
 }
 
 // maxLine bounds what is read as an answer, in bytes.
@@ -56,12 +65,40 @@ func (p *program) ask(what string) (string, error) {
 		return readLine(p.in, what)
 	}
 	_, _ = fmt.Fprintf(p.err, "%s: ", what)
-	raw, err := term.ReadPassword(int(p.in.Fd()))
+	raw, err := readHidden(p.in)
+	defer clear(raw)
 	_, _ = fmt.Fprintln(p.err)
 	if err != nil {
 		return "", fmt.Errorf("reading the %s: %w", what, err)
 	}
-	return readLine(strings.NewReader(string(raw)), what)
+	return readLine(bytes.NewReader(raw), what)
+}
+
+// readHidden reads a line from a terminal that does not show it. Whatever ends the reading, the terminal shows again what
+// is typed.
+func readHidden(terminal *os.File) ([]byte, error) {
+	state, err := term.GetState(int(terminal.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(interrupted)
+	type answer struct {
+		line []byte
+		err  error
+	}
+	read := make(chan answer, 1)
+	go func() {
+		line, err := term.ReadPassword(int(terminal.Fd()))
+		read <- answer{line, err}
+	}()
+	select {
+	case a := <-read:
+		return a.line, a.err
+	case <-interrupted:
+		return nil, errors.Join(errInterrupted, term.Restore(int(terminal.Fd()), state))
+	}
 }
 
 // askFile reads one line of a file, or what - stands for: standard input, or the person at the terminal.
@@ -74,7 +111,7 @@ func (p *program) askFile(name, what string) (string, error) {
 		return "", &failure{err: fmt.Errorf("reading the %s: %w", what, err), status: statusUsage}
 	}
 	defer file.Close() //nolint:errcheck // only read
-	return readLine(file, what)
+	return readLine(file, what+" in "+name)
 }
 
 // readLine reads a line, and no byte after it matters.
@@ -109,6 +146,3 @@ func visible(text []byte) []byte {
 	}
 	return b
 }
-
-// printablePath is a path as it can be shown.
-func printablePath(path string) string { return string(visible([]byte(path))) }

@@ -34,6 +34,7 @@ HAKANAI_TOKEN=$(hakanai token <admin-token.txt)`,
 			},
 			p.jsonFlag(), p.quietFlag(),
 		},
+		Before: p.refuseEmpty,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return withHint(usageError("token takes no arguments, and there is one"),

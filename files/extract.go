@@ -11,12 +11,14 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // What an archive may unpack to. The rest is a bomb, or close enough.
 const (
 	maxEntries = 10_000
 	maxDepth   = 32 // directories within directories
+	maxPath    = 1024
 	maxTotal   = 1 << 30
 	// maxRatio is how many times its own size an archive may unpack to, once that is over freeTotal.
 	maxRatio  = 100
@@ -64,6 +66,7 @@ func Extract(dir string, archive []byte) (paths []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	syncDirectory(root)
 	for _, name := range names {
 		paths = append(paths, filepath.Join(dir, name))
 	}
@@ -75,8 +78,9 @@ func budget(size int) int64 { return min(max(freeTotal, maxRatio*int64(size)), m
 
 // entry is one of an archive's, checked.
 type entry struct {
-	file *zip.File
-	path string // safe, with slashes
+	file      *zip.File
+	path      string // safe, with slashes
+	directory bool
 }
 
 func readEntries(archive []byte) (entries []entry, err error) {
@@ -91,49 +95,67 @@ func readEntries(archive []byte) (entries []entry, err error) {
 	if err != nil {
 		return nil, refuse("%w", err)
 	}
+	directories := make(map[string]bool)
 	for _, file := range reader.File {
-		safe, err := check(file)
+		e, err := check(file)
 		if err != nil {
 			return nil, err
 		}
-		if safe != "" {
-			entries = append(entries, entry{file, safe})
+		for dir := path.Dir(e.path); dir != "."; dir = path.Dir(dir) {
+			directories[dir] = true
 		}
+		entries = append(entries, e)
+	}
+	if len(directories) > maxEntries {
+		return nil, refuse("it has over %d directories", maxEntries)
 	}
 	return entries, nil
 }
 
-// check returns the safe path of an entry, or why the archive is refused.
-func check(file *zip.File) (safe string, err error) {
+// check makes an entry's path safe, or tells why the archive is refused.
+func check(file *zip.File) (e entry, err error) {
 	const encrypted = 1
-	mode := file.Mode()
+	mode, name := file.Mode(), strings.ReplaceAll(file.Name, `\`, "/")
+	e = entry{file: file, directory: mode.IsDir() || strings.HasSuffix(name, "/")}
 	switch {
 	case file.Flags&encrypted != 0:
-		return "", refuse("%q in it is encrypted", file.Name)
+		return e, refuse("%q in it is encrypted", shown(file))
 	case mode&fs.ModeSymlink != 0:
-		return "", refuse("%q in it is a symbolic link", file.Name)
+		return e, refuse("%q in it is a symbolic link", shown(file))
 	case !mode.IsRegular() && !mode.IsDir():
-		return "", refuse("%q in it is neither a file nor a directory", file.Name)
+		return e, refuse("%q in it is neither a file nor a directory", shown(file))
+	case e.directory && file.UncompressedSize64 > 0:
+		return e, refuse("%q in it is a directory, and has content", shown(file))
 	case file.Method != zip.Store && file.Method != zip.Deflate:
-		return "", refuse("%q in it is compressed in a way that is not known", file.Name)
+		return e, refuse("%q in it is compressed in a way that is not known", shown(file))
+	case strings.HasPrefix(name, "/") || len(name) > 1 && name[1] == ':':
+		return e, refuse("%q in it leads out of the directory", shown(file))
 	}
-	parts := strings.Split(strings.ReplaceAll(file.Name, `\`, "/"), "/")
-	if parts[0] == "" || len(parts[0]) == 2 && parts[0][1] == ':' {
-		return "", refuse("%q in it leads out of the directory", file.Name)
-	}
-	for _, part := range parts {
+	for part := range strings.SplitSeq(name, "/") {
 		switch part {
 		case "", ".":
 		case "..":
-			return "", refuse("%q in it leads out of the directory", file.Name)
+			return e, refuse("%q in it leads out of the directory", shown(file))
 		default:
-			safe = path.Join(safe, SafeName(part))
+			e.path = path.Join(e.path, SafeName(part))
 		}
 	}
-	if strings.Count(safe, "/") >= maxDepth {
-		return "", refuse("%q in it is too deep", file.Name)
+	if e.path == "" && !e.directory {
+		e.path = noName
 	}
-	return safe, nil
+	if strings.Count(e.path, "/") >= maxDepth || len(e.path) > maxPath {
+		return e, refuse("%q in it is too deep", shown(file))
+	}
+	return e, nil
+}
+
+// shown is an entry's name as far as a message has room for it.
+func shown(file *zip.File) string {
+	const room = 100
+	if len(file.Name) > room {
+		return file.Name[:room] + "…"
+	}
+	return file.Name
 }
 
 // unpack writes the entries into a directory of the root. No more than left bytes are written in all, whatever the
@@ -142,25 +164,26 @@ func unpack(root *os.Root, dir string, entries []entry, left int64) error {
 	for _, e := range entries {
 		target := path.Join(dir, e.path)
 		parent := path.Dir(target)
-		if e.file.Mode().IsDir() {
+		if e.directory {
 			parent = target
 		}
-		if err := root.MkdirAll(parent, 0o700); err != nil {
+		if err := root.MkdirAll(parent, 0o700); errors.Is(err, syscall.ENOTDIR) || errors.Is(err, fs.ErrExist) {
+			return refuse("%q in it is below a file", shown(e.file))
+		} else if err != nil {
 			return err
 		}
-		if e.file.Mode().IsDir() {
+		if e.directory {
 			continue
 		}
 		content, err := e.file.Open()
 		if err != nil {
-			return refuse("%q in it: %w", e.file.Name, err)
+			return refuse("%q in it: %w", shown(e.file), err)
 		}
-		bounded := &boundedReader{content, &left}
-		if _, err = create(root, target, bounded); err == nil {
+		if _, err = create(root, target, &boundedReader{content, &left}); err == nil {
 			err = content.Close()
 		}
 		if err != nil {
-			return fmt.Errorf("%q in the archive: %w", e.file.Name, err)
+			return fmt.Errorf("%q in the archive: %w", shown(e.file), err)
 		}
 	}
 	return nil

@@ -15,13 +15,14 @@ const (
 )
 
 // SafeName makes of a sender's file name one that can be used here: its last part alone, without what steers a
-// terminal, hides a file, changes the direction of writing, or means a device or stream on Windows.
+// terminal, hides a file, changes the direction of writing, cannot be seen, or means a device or stream on Windows.
 func SafeName(name string) string {
 	if i := strings.LastIndexAny(name, `/\`); i >= 0 {
 		name = name[i+1:]
 	}
 	name = strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) || strings.ContainsRune(`<>:"|?*`, r) {
+		if r == utf8.RuneError || !unicode.IsPrint(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) ||
+			strings.ContainsRune(`<>:"|?*`, r) {
 			return '_'
 		}
 		return r
@@ -61,7 +62,7 @@ func shorten(name string) string {
 func isReserved(name string) bool {
 	stem, _, _ := strings.Cut(name, ".")
 	switch stem = strings.ToUpper(strings.TrimRight(stem, " ")); stem {
-	case "CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$":
+	case "CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$":
 		return true
 	}
 	port, found := strings.CutPrefix(stem, "COM")

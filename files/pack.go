@@ -58,8 +58,8 @@ func (c *collector) walk(dir string) {
 		c.fail(err)
 		return
 	}
-	base = c.free(filepath.Base(base))
-	err = filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
+	base = c.free(strings.Trim(filepath.Base(base), string(filepath.Separator))) // the root of all has none
+	err = filepath.WalkDir(dir+string(filepath.Separator), func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			c.fail(err)
 			return nil

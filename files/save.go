@@ -45,6 +45,7 @@ func Save(dir, name string, data []byte) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
+	syncDirectory(root)
 	return filepath.Join(dir, name), nil
 }
 
@@ -71,6 +72,14 @@ func write(root *os.Root, name string, content io.Reader) error {
 	}
 	_, err = io.Copy(file, content)
 	return errors.Join(err, file.Sync(), file.Close())
+}
+
+// syncDirectory makes the names of new files last, where the system can do that.
+func syncDirectory(root *os.Root) {
+	if dir, err := root.Open("."); err == nil {
+		_ = dir.Sync()
+		_ = dir.Close()
+	}
 }
 
 // place moves a file or directory to its name, or to the first free one that is like it.
@@ -109,7 +118,10 @@ func renameDirectory(root *os.Root, from, to string) error {
 	if err := root.Mkdir(to, 0o700); err != nil { // takes the name
 		return err
 	}
-	return errors.Join(root.Remove(to), root.Rename(from, to)) // over nothing, or an empty directory of another's
+	if root.Rename(from, to) == nil { // over the empty one, where the system can
+		return nil
+	}
+	return errors.Join(root.Remove(to), root.Rename(from, to))
 }
 
 func removeIfThere(root *os.Root, name string) error {

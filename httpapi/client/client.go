@@ -11,6 +11,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -164,5 +165,10 @@ func requestError(ctx context.Context, err error) error {
 	if errors.As(err, &request) {
 		err = request.Err
 	}
-	return fmt.Errorf("reaching the server: %w", err)
+	var dial *net.OpError
+	var tlsError *tls.CertificateVerificationError
+	if errors.As(err, &dial) && dial.Op != "read" && dial.Op != "write" || errors.As(err, &tlsError) || errors.Is(err, http.ErrSchemeMismatch) {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	return fmt.Errorf("%w: %w", ErrNoAnswer, err)
 }

@@ -62,6 +62,9 @@ func Extract(dir string, archive []byte) (paths []string, err error) {
 	if err := unpack(root, temporary, entries, budget(len(archive))); err != nil {
 		return nil, err
 	}
+	if err := syncFiles(root, temporary); err != nil {
+		return nil, err
+	}
 	names, err := moveOut(root, temporary)
 	if err != nil {
 		return nil, err
@@ -175,18 +178,44 @@ func unpack(root *os.Root, dir string, entries []entry, left int64) error {
 		if e.directory {
 			continue
 		}
-		content, err := e.file.Open()
-		if err != nil {
-			return refuse("%q in it: %w", shown(e.file), err)
-		}
-		if _, err = create(root, target, &boundedReader{content, &left}); err == nil {
-			err = content.Close()
-		}
-		if err != nil {
+		if err := e.write(root, target, &left); err != nil {
 			return fmt.Errorf("%q in the archive: %w", shown(e.file), err)
 		}
 	}
 	return nil
+}
+
+// write writes an entry's content to a file, or to one whose name is like it if that is taken by another entry.
+func (e entry) write(root *os.Root, target string, left *int64) error {
+	content, err := e.file.Open()
+	if err != nil {
+		return refuse("%w", err)
+	}
+	var file *os.File
+	_, err = firstFree(target, func(name string) (err error) {
+		file, err = openNew(root, name)
+		return err
+	})
+	if err != nil {
+		return errors.Join(err, content.Close())
+	}
+	_, err = io.Copy(file, &boundedReader{content, left})
+	return errors.Join(err, content.Close(), file.Close())
+}
+
+// syncFiles makes the files in a directory of the root last: all at once, which is faster than one after the other as
+// they are written.
+func syncFiles(root *os.Root, dir string) error {
+	return fs.WalkDir(root.FS(), dir, func(name string, found fs.DirEntry, err error) error {
+		if err != nil || found.IsDir() {
+			return err
+		}
+		file, err := root.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(file.Sync(), file.Close())
+	})
 }
 
 // boundedReader gives what is left of a budget, and then an error.
@@ -217,7 +246,7 @@ func moveOut(root *os.Root, dir string) (names []string, err error) {
 		if f.IsDir() {
 			rename = renameDirectory
 		}
-		name, err := place(root, path.Join(dir, f.Name()), f.Name(), rename)
+		name, err := firstFree(f.Name(), func(name string) error { return rename(root, path.Join(dir, f.Name()), name) })
 		if err != nil {
 			for _, moved := range names {
 				err = errors.Join(err, root.RemoveAll(moved))

@@ -7,10 +7,8 @@
 package files
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,7 +29,7 @@ func Probe(dir string) error {
 	}
 	defer root.Close() //nolint:errcheck // nothing in it is to be kept
 	name := temporaryName()
-	return errors.Join(write(root, name, bytes.NewReader(make([]byte, probeSize))), removeIfThere(root, name))
+	return errors.Join(write(root, name, make([]byte, probeSize)), removeIfThere(root, name))
 }
 
 // Save writes a file into a directory, and returns its path. Where the name is taken, the time is added to it.
@@ -41,37 +39,33 @@ func Save(dir, name string, data []byte) (path string, err error) {
 		return "", err
 	}
 	defer root.Close() //nolint:errcheck // the files in it have been synced
-	name, err = create(root, name, bytes.NewReader(data))
-	if err != nil {
-		return "", err
-	}
-	syncDirectory(root)
-	return filepath.Join(dir, name), nil
-}
-
-// create writes a file, and then gives it its name, or the first free one that is like it.
-func create(root *os.Root, name string, content io.Reader) (free string, err error) {
 	temporary := temporaryName()
-	if err = write(root, temporary, content); err == nil {
-		free, err = place(root, temporary, name, renameFile)
+	if err = write(root, temporary, data); err == nil {
+		name, err = firstFree(name, func(name string) error { return renameFile(root, temporary, name) })
 	}
 	if err != nil {
 		return "", errors.Join(err, removeIfThere(root, temporary))
 	}
-	return free, nil
+	syncDirectory(root)
+	return filepath.Join(dir, name), nil
 }
 
 // temporaryName is a file's until it is whole.
 func temporaryName() string { return ".hakanai-" + uuid.NewString() }
 
 // write writes and syncs a new file.
-func write(root *os.Root, name string, content io.Reader) error {
-	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+func write(root *os.Root, name string, data []byte) error {
+	file, err := openNew(root, name)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(file, content)
+	_, err = file.Write(data)
 	return errors.Join(err, file.Sync(), file.Close())
+}
+
+// openNew makes a file for its owner alone. Error: fs.ErrExist.
+func openNew(root *os.Root, name string) (*os.File, error) {
+	return root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
 // syncDirectory makes the names of new files last, where the system can do that.
@@ -82,18 +76,18 @@ func syncDirectory(root *os.Root) {
 	}
 }
 
-// place moves a file or directory to its name, or to the first free one that is like it.
-func place(root *os.Root, from, to string, rename func(root *os.Root, from, to string) error) (free string, err error) {
+// firstFree takes a name, or the first like it that is not taken. take says so with fs.ErrExist.
+func firstFree(name string, take func(name string) error) (free string, err error) {
 	for try := range 100 {
-		free = to
+		free = name
 		if try > 0 {
 			free += "." + strconv.FormatInt(time.Now().Unix()+int64(try-1), 10)
 		}
-		if err := rename(root, from, free); !errors.Is(err, fs.ErrExist) {
+		if err := take(free); !errors.Is(err, fs.ErrExist) {
 			return free, err
 		}
 	}
-	return "", fmt.Errorf("every name like %q is taken", to)
+	return "", fmt.Errorf("every name like %q is taken", name)
 }
 
 // renameFile renames a file to a name that is free. Error: fs.ErrExist.
@@ -105,8 +99,12 @@ func renameFile(root *os.Root, from, to string) error {
 	if errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	// The file system has no links: take the name, then rename over what took it.
-	file, err := root.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	return takeName(root, from, to) // the file system has no links
+}
+
+// takeName takes a name, and then renames over what took it. Error: fs.ErrExist.
+func takeName(root *os.Root, from, to string) error {
+	file, err := openNew(root, to)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func SafeName(name string) string {
 	}
 	name = shorten(name)
 	if isReserved(name) {
-		name = "_" + name
+		name = shorten("_" + name)
 	}
 	if strings.Trim(name, "_") == "" {
 		return noName

@@ -53,13 +53,7 @@ type node struct {
 
 // tree is the program's commands.
 func tree(name, parent, usage string, commands []*cli.Command, flags []cli.Flag) node {
-	n := node{Path: strings.TrimSpace(parent + " " + name), Name: name, Usage: usage}
-	for _, flag := range flags {
-		if documented, ok := flag.(cli.DocGenerationFlag); ok && !slices.Contains(flag.Names(), "help") {
-			n.Options = append(n.Options, newOption(documented))
-		}
-	}
-	n.Options = append(n.Options, option{Names: []string{"--help", "-h"}, Usage: "show help"})
+	n := node{Path: strings.TrimSpace(parent + " " + name), Name: name, Usage: usage, Options: append(options(flags), helpOption())}
 	for _, command := range commands {
 		child := tree(command.Name, n.Path, command.Usage, command.Subcommands, command.Flags)
 		child.Runs = strings.Contains(command.ArgsUsage, "-- ")

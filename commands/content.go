@@ -28,7 +28,7 @@ func (p *program) findSources(o contentOptions) ([]files.Source, error) {
 	sources, left, err := files.Sources(o.files, o.directories)
 	switch {
 	case errors.Is(err, files.ErrDirectory):
-		return nil, withHint(err, "nothing was sent; with --recursive a directory is packed with all that is in it")
+		return nil, withHint(fmt.Errorf("reading the secret: %w", err), "nothing was sent; with --recursive a directory is packed with all that is in it")
 	case err != nil:
 		return nil, withHint(fmt.Errorf("reading the secret: %w", err), "nothing was sent")
 	case len(o.files) > 0 && len(sources) == 0:

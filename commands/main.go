@@ -83,21 +83,24 @@ func (p *program) app() *cli.App {
 		p.serveCommand(), p.sendCommand(), p.getCommand(), p.tokenCommand(), p.adminCommand(), p.completionCommand(), p.manCommand(),
 	}
 	app.OnUsageError = wrongFlag(app.Flags)
+	app.CustomAppHelpTemplate = groupHelp(app.Name, app.Usage, app.Commands, option{Names: []string{"--version", "-v"}, Usage: "print the version"})
 	for _, command := range app.Commands {
-		complete(command)
+		complete(app.Name, command)
 	}
 	return app
 }
 
 // complete gives a command what all of them have.
-func complete(command *cli.Command) {
+func complete(parent string, command *cli.Command) {
 	command.OnUsageError = wrongFlag(command.Flags)
 	command.HideHelpCommand = true
-	if len(command.Subcommands) == 0 {
-		command.CustomHelpTemplate = helpTemplate
+	page := newPage(parent, command)
+	if command.CustomHelpTemplate = page.help(); len(command.Subcommands) == 0 {
+		return
 	}
+	command.CustomHelpTemplate = groupHelp(page.name, page.usage, command.Subcommands)
 	for _, sub := range command.Subcommands {
-		complete(sub)
+		complete(page.name, sub)
 	}
 }
 

@@ -59,24 +59,33 @@ func newManual(app *cli.App) manual {
 // pages are those of the commands that do something.
 func pages(parent string, commands []*cli.Command) (all []page) {
 	for _, command := range commands {
-		name := parent + " " + command.Name
+		p := newPage(parent, command)
 		if len(command.Subcommands) > 0 {
-			all = append(all, pages(name, command.Subcommands)...)
-			continue
+			all = append(all, pages(p.name, command.Subcommands)...)
+		} else {
+			all = append(all, p)
 		}
-		p := page{
-			name: name, usage: command.Usage, description: command.Description, examples: strings.Split(command.UsageText, "\n"),
+	}
+	return all
+}
+
+func newPage(parent string, command *cli.Command) page {
+	p := page{
+		name: parent + " " + command.Name, usage: command.Usage, synopsis: command.ArgsUsage, description: command.Description,
+		examples: strings.Split(command.UsageText, "\n"), flags: options(command.Flags),
+	}
+	if len(p.flags) > 0 {
+		p.synopsis = strings.TrimSpace("[OPTION...] " + p.synopsis)
+	}
+	return p
+}
+
+// options are those of flags. That there is help, everybody knows.
+func options(flags []cli.Flag) (all []option) {
+	for _, flag := range flags {
+		if documented, ok := flag.(cli.DocGenerationFlag); ok && !slices.Contains(flag.Names(), "help") {
+			all = append(all, newOption(documented))
 		}
-		for _, flag := range command.Flags {
-			if documented, ok := flag.(cli.DocGenerationFlag); ok && !slices.Contains(flag.Names(), "help") {
-				p.flags = append(p.flags, newOption(documented))
-			}
-		}
-		if len(p.flags) > 0 {
-			p.synopsis = "[OPTION...] "
-		}
-		p.synopsis = strings.TrimSpace(p.synopsis + command.ArgsUsage)
-		all = append(all, p)
 	}
 	return all
 }
@@ -144,7 +153,7 @@ func (m manual) environmentSection() section {
 		item{"HAKANAI_TOKEN", "the token of `hakanai send`; it comes before `--token-file`, and there is no flag for it"},
 		item{"NO_COLOR", "set to anything: no colours (they are used on terminals only)"},
 		item{"TMPDIR", "where a secret goes that cannot be saved where it should be"},
-		item{"HTTPS_PROXY", "the proxy to go through, as also HTTP_PROXY and NO_PROXY"},
+		item{"HTTPS_PROXY", "the proxy to go through, as also `HTTP_PROXY` and `NO_PROXY`"},
 	)
 	return s
 }
@@ -216,7 +225,7 @@ hakanai man | man -l -`,
 			if c.Args().Present() {
 				return usageError("man takes no arguments, and there is %q", c.Args().First())
 			}
-			_, err := io.WriteString(p.out, newManual(c.App).roff())
+			_, err := io.WriteString(p.out, newManual(c.App).roff(released()))
 			return err
 		},
 	}

@@ -53,7 +53,11 @@ func (s section) markdown(b *strings.Builder) {
 		b.WriteString("\n")
 	}
 	for _, t := range s.items {
-		fmt.Fprintf(b, "- **%s**: %s\n", markdownText(t.name), t.text)
+		mark := "`" // of a word that is typed
+		if strings.Contains(t.name, " ") {
+			mark = "**"
+		}
+		fmt.Fprintf(b, "- %s%s%s: %s\n", mark, t.name, mark, t.text)
 	}
 }
 

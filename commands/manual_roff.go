@@ -6,11 +6,12 @@ import (
 )
 
 // roff gives the manual as a man page (man(7), in what groff and mandoc both know).
-func (m manual) roff() string {
+func (m manual) roff(date string) string {
 	var b strings.Builder
-	b.WriteString(".TH HAKANAI 1 \"\" \"hakanai\" \"User Commands\"\n.SH NAME\nhakanai \\- share a secret once\n.SH SYNOPSIS\n.nf\n")
+	fmt.Fprintf(&b, ".TH HAKANAI 1 \"%s\" \"hakanai\" \"User Commands\"\n", date)
+	b.WriteString(".SH NAME\nhakanai \\- share a secret once\n.SH SYNOPSIS\n.nf\n")
 	for _, p := range m.commands {
-		b.WriteString(roffLine(`\fB` + roffText(p.name) + `\fR ` + roffText(p.synopsis)))
+		b.WriteString(roffLine(strings.TrimSpace(`\fB` + roffText(p.name) + `\fR ` + roffText(p.synopsis))))
 	}
 	b.WriteString(".fi\n.SH COMMANDS\n")
 	for _, p := range m.commands {
@@ -23,12 +24,12 @@ func (m manual) roff() string {
 }
 
 func (p page) roff(b *strings.Builder) {
-	fmt.Fprintf(b, ".SS %s %s\n", roffText(p.name), roffText(p.synopsis))
-	b.WriteString(roffLine(roffText(sentence(p.usage))))
+	fmt.Fprintf(b, ".SS %s\n", strings.TrimSpace(roffText(p.name)+" "+roffText(p.synopsis)))
+	b.WriteString(roffLines(roffText(sentence(p.usage))))
 	if p.description != "" {
 		b.WriteString(".PP\n")
 		for line := range strings.SplitSeq(p.description, "\n") {
-			b.WriteString(roffLine(roffText(line)))
+			b.WriteString(roffLines(roffText(line)))
 		}
 	}
 	b.WriteString(".PP\nExamples:\n.PP\n.RS 4\n.nf\n")
@@ -45,7 +46,7 @@ func (p page) roff(b *strings.Builder) {
 		if o.Value != "" {
 			title += ` \fI` + roffText(o.Value) + `\fR`
 		}
-		b.WriteString(".TP\n" + roffLine(title) + roffLine(roffText(sentence(o.Usage))))
+		b.WriteString(".TP\n" + roffLine(title) + roffLines(roffText(sentence(o.Usage))))
 		if o.Default != "" {
 			b.WriteString(roffLine(roffText("Default: " + o.Default + ".")))
 		}
@@ -61,10 +62,10 @@ func (s section) roff(b *strings.Builder) {
 		if i > 0 {
 			b.WriteString(".PP\n")
 		}
-		b.WriteString(roffLine(roffMarked(paragraph)))
+		b.WriteString(roffLines(roffMarked(paragraph)))
 	}
 	for _, t := range s.items {
-		b.WriteString(".TP\n" + roffLine(`\fB`+roffText(t.name)+`\fR`) + roffLine(roffMarked(t.text)))
+		b.WriteString(".TP\n" + roffLine(`\fB`+roffText(t.name)+`\fR`) + roffLines(roffMarked(t.text)))
 	}
 }
 
@@ -91,6 +92,16 @@ func roffLine(text string) string {
 		text = `\&` + text
 	}
 	return text + "\n"
+}
+
+// roffLines makes as many lines of a text as keep it readable in its source.
+func roffLines(text string) string {
+	const width = 78
+	var b strings.Builder
+	for _, line := range wrap(text, width) {
+		b.WriteString(roffLine(line))
+	}
+	return b.String()
 }
 
 // sentence makes one of a usage: they are written without a capital and a full stop.

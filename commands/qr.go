@@ -8,8 +8,8 @@ import (
 	"github.com/mdp/qrterminal/v3"
 )
 
-// maxQR is the longest link that is shown as a QR code, in bytes: one of it still has room in 80 columns.
-const maxQR = 300
+// maxQR is the longest link that is shown as a QR code, in bytes: one of it still has room in 80 columns (version 14, with its margin).
+const maxQR = 458
 
 // quietZone is the white margin that a reader needs, in modules; ISO/IEC 18004 says four, and two do.
 const quietZone = 2

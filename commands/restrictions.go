@@ -3,7 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
-	"slices"
+	"os"
 	"strconv"
 	"strings"
 
@@ -13,11 +13,18 @@ import (
 	"hakanai/httpapi/client"
 )
 
+const (
+	allowIPVariable      = "HAKANAI_ALLOWED_IPS"
+	allowCountryVariable = "HAKANAI_ALLOWED_COUNTRIES"
+	allowASNVariable     = "HAKANAI_ALLOWED_ASNS"
+)
+
 // readRestrictions reads the flags of send that say who may retrieve the secret.
-func readRestrictions(c *cli.Context) (r api.Restrictions, err error) {
-	for _, flag := range []string{"allow-ip", "allow-country", "allow-asn"} {
-		given := c.StringSlice(flag)
-		if len(entries(c, flag)) == 0 && len(given) > 0 && !slices.Equal(given, []string{""}) { // which is an empty variable
+func (p *program) readRestrictions(c *cli.Context) (r api.Restrictions, err error) {
+	for flag, variable := range map[string]string{
+		"allow-ip": allowIPVariable, "allow-country": allowCountryVariable, "allow-asn": allowASNVariable,
+	} {
+		if len(entries(c, flag)) == 0 && (p.line.typed[flag] || os.Getenv(variable) != "") {
 			return r, withHint(usageError("--%s, or its variable, names nobody", flag), "nothing was sent; leave it out to let everybody in")
 		}
 	}

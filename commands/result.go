@@ -48,7 +48,7 @@ type receivedResult struct {
 	Filename string   `json:"filename,omitempty" doc:"as the sender has it, so that it can be anything; a text has none"`
 	Size     int      `json:"size" doc:"bytes of the secret"`
 	Text     *string  `json:"text,omitempty" doc:"of a secret that was not saved"`
-	Data     []byte   `json:"data,omitempty" doc:"the same in base64, where it is not UTF-8"`
+	Data     []byte   `json:"data,omitempty" doc:"the same in base64, where it is not UTF-8 or has a NUL byte"`
 	Paths    []string `json:"paths,omitempty" doc:"where it was saved: of an archive that was unpacked, what is new in the directory"`
 }
 

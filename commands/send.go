@@ -45,13 +45,13 @@ LINK=$(pg_dump app | hakanai send --filename app.sql --quiet)`,
 			&cli.StringFlag{Name: "filename", Usage: "the `NAME` that the recipient sees; makes standard input a file"},
 			&cli.BoolFlag{Name: "separate-key", Usage: "print the key apart from the link, to go another way"},
 			&cli.StringSliceFlag{
-				Name: "allow-ip", EnvVars: []string{"HAKANAI_ALLOWED_IPS"}, Usage: "let only `ADDRESS`, or a range of them, retrieve it",
+				Name: "allow-ip", EnvVars: []string{allowIPVariable}, Usage: "let only `ADDRESS`, or a range of them, retrieve it",
 			},
 			&cli.StringSliceFlag{
-				Name: "allow-country", EnvVars: []string{"HAKANAI_ALLOWED_COUNTRIES"}, Usage: "let only callers from `COUNTRY`, such as DE, retrieve it",
+				Name: "allow-country", EnvVars: []string{allowCountryVariable}, Usage: "let only callers from `COUNTRY`, such as DE, retrieve it",
 			},
 			&cli.StringSliceFlag{
-				Name: "allow-asn", EnvVars: []string{"HAKANAI_ALLOWED_ASNS"}, Usage: "let only callers from the autonomous system `NUMBER` retrieve it",
+				Name: "allow-asn", EnvVars: []string{allowASNVariable}, Usage: "let only callers from the autonomous system `NUMBER` retrieve it",
 			},
 			&cli.StringFlag{
 				Name: "require-passphrase", Aliases: []string{"p"}, EnvVars: []string{requirePassphraseVariable},
@@ -81,7 +81,7 @@ LINK=$(pg_dump app | hakanai send --filename app.sql --quiet)`,
 				return err
 			}
 			var err error
-			if o.restrictions, err = readRestrictions(c); err != nil {
+			if o.restrictions, err = p.readRestrictions(c); err != nil {
 				return err
 			}
 			if o.token, err = p.readToken(c.String("token-file")); err != nil {

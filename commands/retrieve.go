@@ -49,7 +49,7 @@ func (p *program) readLink(text, key string) (link crypto.Link, err error) {
 func (p *program) get(ctx context.Context, o getOptions) error {
 	defer o.link.Fragment.Clear()
 	bar := p.newBar("retrieving")
-	server, err := client.New(client.Options{Server: o.link.Server, Version: release(), Progress: bar.show})
+	server, err := client.New(client.Options{Server: o.link.Server, Version: release(), Progress: bar.move})
 	if err != nil {
 		return usageError("%w", err)
 	}

@@ -1,15 +1,11 @@
 package commands
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 
 	"hakanai/store/storetest"
@@ -17,12 +13,8 @@ import (
 
 // shell is an interactive shell at a terminal. The hakanai that it finds does nothing but write down its arguments.
 type shell struct {
-	t      *testing.T
-	master *os.File
-	ran    string // file
-
-	mu    sync.Mutex
-	shown bytes.Buffer
+	*person
+	ran string // file
 }
 
 const prompt = "READY>"
@@ -41,7 +33,7 @@ func startShell(t *testing.T, name string, setup string, command ...string) *she
 		}
 	}
 	bin := t.TempDir()
-	s := &shell{t: t, ran: filepath.Join(bin, "ran")}
+	s := &shell{ran: filepath.Join(bin, "ran")}
 	fake := "#!/bin/sh\necho \"$*\" >>" + s.ran + "\n"
 	if err := os.WriteFile(filepath.Join(bin, "hakanai"), []byte(fake), 0o700); err != nil {
 		t.Fatal(err)
@@ -53,52 +45,17 @@ func startShell(t *testing.T, name string, setup string, command ...string) *she
 	if err := os.WriteFile(filepath.Join(bin, "script"), []byte(script.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	master, slave := openTerminal(t)
-	s.master = master
 	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = dir, slave, slave, slave
+	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "HOME="+bin, "ZDOTDIR="+bin, "TERM=vt100", "SCRIPT="+filepath.Join(bin, "script"))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	_ = slave.Close()
-	go func() {
-		_, _ = io.Copy(writerFunc(func(p []byte) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.shown.Write(p)
-		}), master) // it ends with an error when the shell is gone
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		_ = master.Close()
-	})
+	s.person = sitDown(t, cmd)
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	s.enter(setup)
 	return s
 }
 
-type writerFunc func(p []byte)
-
-func (f writerFunc) Write(p []byte) (int, error) {
-	f(p)
-	return len(p), nil
-}
-
 // prompts counts how often the shell has been ready.
-func (s *shell) prompts() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Count(s.shown.String(), prompt)
-}
-
-func (s *shell) press(keys string) {
-	s.t.Helper()
-	if _, err := io.WriteString(s.master, keys); err != nil {
-		s.t.Fatal(err)
-	}
-}
+func (s *shell) prompts() int { return strings.Count(s.seen(), prompt) }
 
 // enter types a line and waits until the shell is ready for the next.
 func (s *shell) enter(line string) {
@@ -125,9 +82,8 @@ func (s *shell) check(lines map[string]string) {
 		s.enter(line)
 		calls := s.calls()
 		if got := calls[len(calls)-1]; got != want {
-			s.mu.Lock()
-			s.t.Errorf("%q becomes %q, want %q; the terminal has shown %q", line, got, want, s.shown.String()[max(0, s.shown.Len()-500):])
-			s.mu.Unlock()
+			seen := s.seen()
+			s.t.Errorf("%q becomes %q, want %q; the terminal has shown %q", line, got, want, seen[max(0, len(seen)-500):])
 		}
 	}
 	before := len(s.calls())

@@ -23,11 +23,13 @@ type Features struct {
 	} `json:"restrictions"`
 }
 
-// Limits are sizes of a secret in bytes, before encryption and encoding.
+// Limits are sizes of a secret in bytes, before encryption and encoding, and how long one may wait.
 type Limits struct {
 	Upload    int64  `json:"upload"`           // with a token
 	Anonymous *int64 `json:"anonymous"`        // without one; null where a token is needed
 	Caller    *int64 `json:"caller,omitempty"` // of whoever asks, 0 for any size; absent for who may not create
+
+	TTL int64 `json:"ttl"` // seconds at most
 }
 
 // TokenRequest is the body of POST /api/v1/admin/tokens.

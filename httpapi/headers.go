@@ -11,12 +11,13 @@ const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 
 	"connect-src 'self'; manifest-src 'self'; worker-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; " +
 	"require-trusted-types-for 'script'; trusted-types 'none'"
 
-// permissionsPolicy turns off whatever a page could ask a browser for, but for the clipboard and the system's share sheet.
-const permissionsPolicy = "accelerometer=(), autoplay=(), bluetooth=(), camera=(), clipboard-read=(self), clipboard-write=(self), " +
+// permissionsPolicy turns off whatever a page could ask a browser for, but for the clipboard. The system's share sheet is not
+// named: browsers that have it allow it to a page of its own, and others complain of the name.
+const permissionsPolicy = "accelerometer=(), autoplay=(), camera=(), clipboard-read=(self), clipboard-write=(self), " +
 	"display-capture=(), encrypted-media=(), fullscreen=(), gamepad=(), geolocation=(), gyroscope=(), hid=(), " +
 	"identity-credentials-get=(), idle-detection=(), local-fonts=(), magnetometer=(), microphone=(), midi=(), " +
 	"otp-credentials=(), payment=(), picture-in-picture=(), publickey-credentials-create=(), publickey-credentials-get=(), " +
-	"screen-wake-lock=(), serial=(), storage-access=(), sync-xhr=(), usb=(), web-share=(self), window-management=(), " +
+	"screen-wake-lock=(), serial=(), storage-access=(), sync-xhr=(), usb=(), window-management=(), " +
 	"xr-spatial-tracking=()"
 
 const (

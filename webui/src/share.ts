@@ -90,7 +90,7 @@ async function restrictions(value: unknown): Promise<Restrictions> {
   }
   const given = value as Record<string, unknown>;
   const known = ["allowed_ips", "allowed_countries", "allowed_asns", "passphrase", "passphrase_hash"];
-  if (typeof value !== "object" || !Object.keys(given).every((name) => known.includes(name))) {
+  if (typeof value !== "object" || Array.isArray(value) || !Object.keys(given).every((name) => known.includes(name))) {
     throw new HandedError("restrictions"); // never sent as if it had not been restricted
   }
   try {

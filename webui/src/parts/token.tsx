@@ -36,7 +36,8 @@ export function useToken() {
 
 /** The largest secret that somebody may send, in bytes; 0 for any size. */
 export function limitOf(config: Config, { token, known }: TokenState): number {
-  return (token === "" ? config : (known ?? config)).limits.caller ?? config.limits.upload;
+  const own = token === "" ? config : known;
+  return own?.limits.caller ?? config.limits.upload;
 }
 
 /** Keeps the token until the browser is closed if that was asked for, once it has proved to be good. */

@@ -305,7 +305,7 @@ func collectAnswers(t *testing.T) (answers []namedAnswer) {
 		ask("HEAD", route, r.route+"/"+id, "", "of a client", 405, r.header...)
 		ask("DELETE", route, r.route+"/"+id, "", "of a client", 405, r.header...)
 		ask("GET", route, r.route+"/"+id, "", "of a client", 416, append(r.header, "Range", "bytes=0-1")...)
-		err := error(store.ErrDown)
+		err := store.ErrDown
 		fault.Store(&err)
 		ask("GET", route, r.route+"/"+id, "", "of a client", 503, r.header...)
 		fault.Store(nil)

@@ -120,7 +120,7 @@ export function Reveal({ id, fragment }: { id: string; fragment: string | Fragme
         <SecretField
           id="key-input"
           label={t.keyLabel}
-          hint={t.keyHint}
+          hint={kept ? undefined : t.keyHint}
           fault={keyFault === null ? null : keyFault === "wrong" ? t.keyWrong : faultText(keyFault, t)}
           value={key}
           disabled={busy}

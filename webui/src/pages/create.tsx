@@ -50,7 +50,7 @@ export function lifetimes(longest: number): number[] {
   return [...usual.filter((ttl) => ttl < longest), longest];
 }
 
-const usualLimits = { upload: 0, anonymous: null, ttl: 7 * day }; // until the server has told its own
+const usualLongest = 7 * day; // until the server has told its own
 
 function Form({ config, onSent }: { config: Config | null; onSent: (sent: Sent, separateKey: boolean) => void }) {
   const t = useText();
@@ -71,11 +71,10 @@ function Form({ config, onSent }: { config: Config | null; onSent: (sent: Sent, 
   const busy = progress !== null;
   useLeaveWarning(busy);
 
-  const limits = config?.limits ?? usualLimits;
   const limit = config === null ? 0 : limitOf(config, token);
-  const choices = lifetimes(limits.ttl);
+  const choices = lifetimes(config?.maxTTL ?? usualLongest);
   const chosen = choices.includes(ttl) ? ttl : choices[choices.length - 1]!;
-  const needsToken = config !== null && limits.anonymous === null;
+  const needsToken = config?.limits.anonymous === null;
 
   /** What can be told before anything is packed, sealed or sent. */
   const contentFault = (): string | null => {

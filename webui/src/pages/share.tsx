@@ -44,7 +44,7 @@ export function Share({ config, away, onAgain, fragment }: Props) {
       const sent = await send(
         {
           content: handed.content,
-          ttl: handed.ttl ?? Math.min(usualTTL, config!.limits.ttl),
+          ttl: handed.ttl ?? Math.min(usualTTL, config!.maxTTL),
           restrictions: handed.restrictions,
           token,
           limit: token === "" ? limitOf(config!, { token, remember: false, known: null }) : 0, // a token's own only the server knows

@@ -43,7 +43,7 @@ func (p *program) serveCommand() *cli.Command {
 				Name: "max-ttl", EnvVars: []string{"HAKANAI_MAX_TTL"}, Value: &maxTTL,
 				Usage: "the longest `TIME` a secret may wait",
 			},
-		}, placeFlags(), access.flags()),
+		}, placeFlags(), access.flags(), legalFlags()),
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return usageError("serve takes no arguments, and there is %q", c.Args().First())
@@ -62,6 +62,9 @@ func (p *program) serveCommand() *cli.Command {
 				server:  httpapi.Options{UploadSizeLimit: int64(limit), MaxTTL: time.Duration(maxTTL)},
 			}
 			if err := access.read(c, &options.server); err != nil {
+				return err
+			}
+			if err := readLegal(c, &options.server); err != nil {
 				return err
 			}
 			return p.serve(c.Context, options)

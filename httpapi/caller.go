@@ -33,11 +33,11 @@ func DefaultTrustedProxies() []netip.Prefix {
 // caller finds out who a request comes from. Headers count only when a trusted proxy sent them: anybody else is who
 // their connection says, and nowhere in particular.
 func (s *Server) caller(r *http.Request) (c caller) {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
+	peer, ok := peer(r)
+	if !ok {
 		return caller{}
 	}
-	c.address = plain(peer.Addr())
+	c.address = peer
 	if contains(s.trustedProxies, c.address) {
 		c.address = s.forwardedFor(r.Header.Values(s.addressHeader), c.address)
 		c.country = readCountry(single(r.Header, s.countryHeader))
@@ -45,6 +45,18 @@ func (s *Server) caller(r *http.Request) (c caller) {
 	}
 	c.trusted = contains(s.trustedRanges, c.address)
 	return c
+}
+
+// peer is the other end of a request's connection.
+func peer(r *http.Request) (address netip.Addr, ok bool) {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return plain(peer.Addr()), err == nil
+}
+
+// fromProxy tells whether a trusted proxy sent the request.
+func (s *Server) fromProxy(r *http.Request) bool {
+	address, ok := peer(r)
+	return ok && contains(s.trustedProxies, address)
 }
 
 // forwardedFor finds the client's address in the lines of a header that a trusted proxy sent: the right-most one that is

@@ -22,6 +22,7 @@ import (
 // scanners look like everybody else, and consume nothing.
 func (s *Server) link(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Vary", "User-Agent, Accept")
+	w.Header().Set("Cache-Control", noStore)
 	if strings.HasPrefix(r.UserAgent(), api.UserAgentPrefix) && !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		s.only(s.retrieve, http.MethodGet)(w, r)
 		return
@@ -29,16 +30,13 @@ func (s *Server) link(w http.ResponseWriter, r *http.Request) {
 	s.only(s.linkPage, http.MethodGet, http.MethodHead)(w, r)
 }
 
-// linkPage tells a person what the link is for.
+// linkPage is the page on which a person may decide to open the secret.
 func (s *Server) linkPage(w http.ResponseWriter, r *http.Request) {
 	if _, err := parseID(r.PathValue("id")); err != nil {
-		s.failWith(w, r, err)
+		s.failPage(w, r, http.StatusBadRequest, err.Error())
 		return
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	if r.Method == http.MethodGet {
-		_, _ = io.WriteString(w, "This link leads to a secret that can be opened once. Open it with:\n\n    hakanai get 'LINK'\n")
-	}
+	s.webPage(w, r)
 }
 
 // parseID reads an id in the one form that it is written in: 36 characters, of either case.

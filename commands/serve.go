@@ -113,7 +113,7 @@ func (p *program) serve(ctx context.Context, options serveOptions) (err error) {
 	}
 	options.server.Store, options.server.Log = secrets, log
 	server := httpapi.New(options.server)
-	log.Info().Str("address", address).Str("store", secrets.String()).Str("version", version()).Msg("listening")
+	log.Info().Str("address", address).Str("store", secrets.String()).Str("version", release()).Msg("listening")
 	if err := server.Serve(ctx, listener); err != nil {
 		return err
 	}

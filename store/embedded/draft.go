@@ -50,14 +50,18 @@ func (d *draft) Commit(ctx context.Context, secret store.Secret) error {
 		if tx.secrets.Get(n[:]) != nil {
 			return store.ErrExists
 		}
-		if secret.Quota > 0 && tx.used(secret.Account)+d.blob.size > secret.Quota {
-			return store.ErrQuota
-		}
 		r := record{
 			state: live, expires: s.clock.certain() + secret.TTL.Milliseconds(),
 			size: d.blob.size, account: secret.Account, restrictions: secret.Restrictions,
 		}
-		return errors.Join(tx.putRecord(n, r), tx.putEnd(r.expires, endSecret, n[:]), tx.charge(r.account, r.size))
+		charge, err := r.charge()
+		if err != nil {
+			return err
+		}
+		if secret.Quota > 0 && tx.used(r.account)+charge > secret.Quota {
+			return store.ErrQuota
+		}
+		return errors.Join(tx.putRecord(n, r), tx.putEnd(r.expires, endSecret, n[:]), tx.charge(r))
 	}})
 	if err != nil {
 		d.Discard()

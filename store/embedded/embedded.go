@@ -51,7 +51,6 @@ type Store struct {
 	writer  *writer
 
 	secrets, tokens atomic.Int64 // live ones
-	attempts        attempts
 
 	stop context.CancelFunc // ends the sweeper
 	done sync.WaitGroup
@@ -80,6 +79,12 @@ func Open(options Options) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("data directory %s: %w", s.dir, err), s.index.close())
 	}
 	return s, nil
+}
+
+// Exists tells whether a directory holds a store.
+func Exists(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, indexName))
+	return err == nil
 }
 
 // open does what needs the lock on the index.

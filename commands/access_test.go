@@ -22,6 +22,7 @@ import (
 
 	"hakanai/crypto"
 	"hakanai/httpapi/api"
+	"hakanai/store"
 	"hakanai/store/storetest"
 	"hakanai/store/valkey/valkeytest"
 )
@@ -503,22 +504,27 @@ func TestGuessingIsSlowed(t *testing.T) {
 			t.Errorf("the recipient, elsewhere, gets %d", a.status)
 		}
 
-		// From everywhere together.
+		// From one provider's networks, and then from everywhere.
 		path = first.secret(user, `{"passphrase_hash":"`+right+`"}`)
-		evaluated.Store(0)
-		for i := range 500 {
-			all.Go(func() {
-				if a := guess(i, path, fmt.Sprintf("2001:db8:0:%x00::1", i), wrong); a.status == 401 {
-					evaluated.Add(1)
+		for _, c := range []struct {
+			from string
+			want int64
+		}{{"2001:db8:0:%x::1", 50}, {"2001:%x::1", 50}, {"2002:%x::1", 0}} {
+			evaluated.Store(0)
+			for i := range 250 {
+				all.Go(func() {
+					if a := guess(i, path, fmt.Sprintf(c.from, i<<8), wrong); a.status == 401 {
+						evaluated.Add(1)
+					}
+				})
+				if i%50 == 0 {
+					all.Wait()
 				}
-			})
-			if i%50 == 0 {
-				all.Wait()
 			}
-		}
-		all.Wait()
-		if evaluated.Load() != 100 {
-			t.Errorf("from everywhere %d guesses were heard", evaluated.Load())
+			all.Wait()
+			if evaluated.Load() != c.want {
+				t.Errorf("from networks like %s %d guesses were heard, want %d", c.from, evaluated.Load(), c.want)
+			}
 		}
 
 		// Right ones cost nothing.
@@ -546,21 +552,21 @@ func TestNobodyFillsTheStore(t *testing.T) {
 		}
 		var paths []string
 		for range 10 {
-			path, a := create("", 20<<10)
+			path, a := create("", 20<<10-store.Overhead)
 			if a.status != 200 {
 				t.Fatalf("creating gives %d %s", a.status, a.body)
 			}
 			paths = append(paths, path)
 		}
-		if _, a := create("", 1); a.status != 429 || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "too much is stored") {
+		if _, a := create("", 1); a.status != 429 || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "by callers without a token") {
 			t.Errorf("over the quota: %d %s %v", a.status, a.body, a.header)
 		}
-		if _, a := create(user, 20<<10); a.status != 200 {
+		if _, a := create(user, 20<<10-store.Overhead); a.status != 200 {
 			t.Errorf("with a token: %d", a.status)
 		}
 		d.ask(http.MethodGet, paths[0], "")
 		storetest.Eventually(t, "what was taken has freed its share", func() bool {
-			_, a := create("", 20<<10)
+			_, a := create("", 20<<10-store.Overhead)
 			return a.status == 200
 		})
 		if _, a := create("", 1); a.status != 429 {
@@ -568,10 +574,13 @@ func TestNobodyFillsTheStore(t *testing.T) {
 		}
 		fitted := 0
 		for range 25 {
-			switch _, a := create(user, 1<<20); a.status {
+			switch _, a := create(user, 1<<20-store.Overhead); a.status {
 			case 200:
 				fitted++
 			case 429:
+				if !strings.Contains(a.body, "with your token") {
+					t.Errorf("over the token's quota: %s", a.body)
+				}
 			default:
 				t.Errorf("creating with the token gives %d", a.status)
 			}

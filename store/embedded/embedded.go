@@ -174,7 +174,10 @@ func (s *Store) Check(ctx context.Context) error {
 }
 
 // String implements store.Store.
-func (s *Store) String() string { return "embedded store in " + s.dir }
+func (s *Store) String() string { return Describe(s.dir) }
+
+// Describe describes the store in a directory, for a person.
+func Describe(dir string) string { return "embedded store in " + dir }
 
 // Close implements store.Store.
 func (s *Store) Close() error {

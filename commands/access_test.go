@@ -39,6 +39,7 @@ func startAt(t *testing.T, place []string, flags ...string) *daemon {
 	d := startServe(t, slices.Concat(place, flags))
 	d.awaitReady()
 	t.Cleanup(func() {
+		asking.CloseIdleConnections() // a server waits for those that nothing was sent on
 		if status := d.end(syscall.SIGTERM); status != 0 {
 			t.Errorf("the server ended with %d:\n%s", status, strings.Join(d.notable(), "\n"))
 		}

@@ -215,6 +215,15 @@ func (tx *indexTx) used(account store.Account) int64 {
 	return 0
 }
 
+// fits tells whether a secret fits its account's quota, 0 for any. Error: store.ErrQuota.
+func (tx *indexTx) fits(r record, quota int64) error {
+	charge, err := r.charge()
+	if err == nil && quota > 0 && tx.used(r.account)+charge > quota {
+		err = store.ErrQuota
+	}
+	return err
+}
+
 // charge adds a live secret to what its account uses.
 func (tx *indexTx) charge(r record) error { return tx.addCharge(r, 1) }
 

@@ -289,12 +289,13 @@ func TestTenThousandGuessesAreAFew(t *testing.T) {
 }
 
 func TestAFloodOfSecretsStopsAtTheQuota(t *testing.T) {
+	t.Parallel()
 	onBothStores(t, func(t *testing.T, place []string) {
 		const fit = 255
 		quota := fmt.Sprint(fit * (store.Overhead + 1))
 		d := startAt(t, place, "--allow-anonymous", "--anonymous-quota", quota)
 		user, _ := d.firstTokens(false)
-		const life = 10 * time.Second
+		const life = 6 * time.Second
 		body := strings.Replace(createBody(1, ""), `"expires_in":3600`, fmt.Sprintf(`"expires_in":%d`, int(life.Seconds())), 1)
 		start := time.Now()
 		var got statuses
@@ -322,6 +323,7 @@ func TestAFloodOfSecretsStopsAtTheQuota(t *testing.T) {
 }
 
 func TestACrashLeavesNothingOnAnAccount(t *testing.T) {
+	t.Parallel()
 	onBothStores(t, func(t *testing.T, place []string) {
 		const fit, size, life = 40, 1000, 3 * time.Second
 		flags := []string{"--allow-anonymous", "--anonymous-quota", fmt.Sprint(fit * (store.Overhead + size))}
@@ -515,6 +517,7 @@ func TestWhileTheStoreIsDownNothingIsCounted(t *testing.T) {
 }
 
 func TestALargeSecretTakesLittleMemory(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("Linux tells how much memory a process had")
 	}
@@ -586,6 +589,7 @@ func withReplica(t *testing.T) (primary, replica *valkeytest.Server, place []str
 }
 
 func TestFirstTokensAreShownThoughTheirStoringWasNotConfirmed(t *testing.T) {
+	t.Parallel()
 	primary, replica, place := withReplica(t)
 	replica.Pause()
 	d := startAt(t, place, "--enable-admin-token", "--trusted-ip-ranges", "127.0.0.1")
@@ -607,6 +611,7 @@ func TestFirstTokensAreShownThoughTheirStoringWasNotConfirmed(t *testing.T) {
 }
 
 func TestAResetGoesOnUntilItIsConfirmed(t *testing.T) {
+	t.Parallel()
 	_, replica, place := withReplica(t)
 	d := startAt(t, place)
 	d.firstTokens(false)

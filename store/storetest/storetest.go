@@ -61,6 +61,7 @@ func Run(t *testing.T, open Factory) {
 		{"guesses are counted before they are made, near and far", guesses},
 		{"the last guesses are in reserve for wide networks that have not guessed", guessesReserved},
 		{"guesses are heard again when their time is over", guessesAgain},
+		{"looks and guesses leave a secret's life as it is", lifeKept},
 		{"counts follow creates, claims and undos", counts},
 		{"a store that is well says so", check},
 	} {
@@ -869,6 +870,38 @@ func guessesAgain(t *testing.T, s store.Store) {
 			}
 			return wait == 0
 		})
+	}
+}
+
+func lifeKept(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	id, restrictions := uuid.New(), store.Restrictions{Passphrase: Bytes(32), Countries: []string{"DE"}}
+	if err := TryCreate(s, id, Bytes(100), store.Secret{TTL: Life, Restrictions: restrictions}); err != nil {
+		t.Fatal(err)
+	}
+	// end is when the secret expires, as far as the time that a look takes leaves it certain.
+	end := func() (earliest, latest time.Time) {
+		before := time.Now()
+		secret, err := s.Look(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const unit = time.Millisecond
+		return before.Add(secret.TTL - unit), time.Now().Add(secret.TTL + unit)
+	}
+	earliest, latest := end()
+	limits := store.AttemptLimits{Near: 1000, NearWindow: time.Minute, All: 10_000, AllWindow: time.Hour}
+	from := origin(t, "192.0.2.0/24")
+	for range 1000 {
+		if _, err := s.Look(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+		if wait, err := s.Attempt(ctx, id, from, limits); err != nil || wait > 0 {
+			t.Fatal(wait, err)
+		}
+	}
+	if from, to := end(); from.After(latest.Add(5*time.Millisecond)) || to.Before(earliest.Add(-5*time.Millisecond)) {
+		t.Errorf("the secret ended between %s and %s, and ends between %s and %s now", earliest, latest, from, to)
 	}
 }
 

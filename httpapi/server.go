@@ -20,6 +20,7 @@ import (
 
 	"hakanai/httpapi/api"
 	"hakanai/store"
+	"hakanai/webui"
 )
 
 // Options are the settings of New. Store is required; every zero value is safe.
@@ -34,11 +35,11 @@ type Options struct {
 	AnonymousSizeLimit int64 // their UploadSizeLimit; 32 KiB by default
 	AdminTokens        bool  // the admin API is there
 
-	// AnonymousQuota and TokenQuota bound what all callers without a token together, and each token, may have stored, in
-	// bytes of ciphertext; 0 for any.
+	// AnonymousQuota and TokenQuota bound what all callers without a token together, and each token, may have stored (as
+	// store.Charge counts it); 0 for any. Less than QuotaFor a size limit lowers that.
 	AnonymousQuota, TokenQuota int64
 
-	// TrustedRanges hold callers who have no size limit, and who alone reach the admin API.
+	// TrustedRanges hold callers who have no size limit and no quota, and who alone reach the admin API.
 	TrustedRanges []netip.Prefix
 	// TrustedProxies hold the proxies whose headers say who the caller is. Without one, connections do.
 	TrustedProxies []netip.Prefix
@@ -47,6 +48,9 @@ type Options struct {
 	ASNHeader      string // likewise the autonomous system's number
 
 	ShowTokenInput bool // the web page asks for a token even where none is needed
+
+	// Impressum and Privacy are the operator's texts, plain, for pages of their own; "" for none.
+	Impressum, Privacy string
 }
 
 // The defaults of Options.
@@ -79,9 +83,11 @@ type Server struct {
 	trustedRanges, trustedProxies           []netip.Prefix
 	addressHeader, countryHeader, asnHeader string
 
-	showTokenInput bool
+	showTokenInput     bool
+	impressum, privacy string
 
 	mux       http.ServeMux
+	pages     pages
 	transfers chan struct{} // one place a transfer
 	buffers   sync.Pool     // *transferBuffer
 	health    health
@@ -109,7 +115,10 @@ func New(options Options) *Server {
 		countryHeader:      options.CountryHeader,
 		asnHeader:          options.ASNHeader,
 		showTokenInput:     options.ShowTokenInput,
+		impressum:          options.Impressum,
+		privacy:            options.Privacy,
 
+		pages:     readPages(webui.Files()),
 		transfers: make(chan struct{}, maxTransfers),
 	}
 	if s.random == nil {
@@ -145,9 +154,12 @@ func (s *Server) routes() {
 	}
 	s.mux.HandleFunc("/ready", s.only(s.ready, http.MethodGet, http.MethodHead))
 	s.mux.HandleFunc("/healthy", s.only(s.healthy, http.MethodGet, http.MethodHead))
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.fail(w, r, http.StatusNotFound, "there is nothing here")
-	})
+	s.pageRoutes()
+	s.mux.HandleFunc("/", s.nothing)
+}
+
+func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
+	s.failPage(w, r, http.StatusNotFound, "there is nothing here")
 }
 
 // only lets the methods named reach a handler, each exactly.
@@ -168,8 +180,7 @@ func (s *Server) only(handler http.HandlerFunc, methods ...string) http.HandlerF
 func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	w := &response{ResponseWriter: rw}
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Cache-Control", "no-cache, no-store, must-revalidate, no-transform")
+	s.setHeaders(w.Header(), r)
 	defer func() {
 		if p := recover(); p != nil {
 			s.panicked(w, r, p)
@@ -184,7 +195,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	// Only the plain spelling of a path is one: nothing is cleaned, unescaped or redirected on the way to a secret.
 	if r.URL.RawPath != "" || path.Clean(r.URL.Path) != r.URL.Path {
-		s.fail(w, r, http.StatusNotFound, "there is nothing here")
+		s.nothing(w, r)
 		return
 	}
 	s.mux.ServeHTTP(w, r)

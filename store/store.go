@@ -8,7 +8,9 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/netip"
 	"time"
@@ -50,9 +52,14 @@ type Store interface {
 	// Claim consumes the secret for one claimant. When it returns without an error the claim is durable, and everybody
 	// else gets ErrGone for as long as the secret could have lived. With a lease of 0 the claim is final at once: not
 	// even the same claimant can repeat it. With a lease, the same claimant may claim again until the lease ends (never
-	// later than the secret's own end) or the claim is finished.
+	// later than the secret's own end), is ended, or is used up (see MaxRepeats and MaxRead). The secret counts against
+	// its account's quota until then.
 	// Errors: ErrNotFound, ErrGone.
 	Claim(ctx context.Context, id ID, claimant Claimant, lease time.Duration) (Claim, error)
+
+	// End ends a claimant's lease, and destroys the ciphertext. It never claims.
+	// Errors: ErrNotFound when there is nothing, or nothing that was claimed; ErrGone when it is another's, or over.
+	End(ctx context.Context, id ID, claimant Claimant) error
 
 	// PutToken stores a token, or replaces the one of the same hash. A time to live of 0 or less is an error.
 	PutToken(ctx context.Context, hash TokenHash, token Token) error
@@ -63,12 +70,12 @@ type Store interface {
 	// Token returns a token of a kind that has not expired; TTL is what is left of its life. Error: ErrNoToken.
 	Token(ctx context.Context, kind TokenKind, hash TokenHash) (Token, error)
 
-	// Attempt counts one guess at a secret's passphrase, by somebody at from, and tells whether it may be made: 0, or
-	// for how long no more guesses are heard. It counts before anybody compares, so that many guesses at the same
-	// instant are not more than one after the other.
-	Attempt(ctx context.Context, id ID, from netip.Prefix, limits AttemptLimits) (wait time.Duration, err error)
+	// Attempt counts one guess at a secret's passphrase, and tells whether it may be made: 0, or for how long no more
+	// guesses are heard from there. It counts before anybody compares, so that many guesses at the same instant are not
+	// more than one after the other. One that may not be made is not counted. It works when the store is full.
+	Attempt(ctx context.Context, id ID, from Origin, limits AttemptLimits) (wait time.Duration, err error)
 	// Forgive takes back one counted guess, which was right.
-	Forgive(ctx context.Context, id ID, from netip.Prefix) error
+	Forgive(ctx context.Context, id ID, from Origin) error
 
 	// Count tells how much is alive. It is cheap.
 	Count(ctx context.Context) (Counts, error)
@@ -97,11 +104,21 @@ type Secret struct {
 	Restrictions Restrictions
 	Size         int64 // bytes of ciphertext; set by the store
 
-	// Account is who has to answer for the room that the secret takes, until it is claimed or expires. Quota is how many
-	// bytes of ciphertext all live secrets of the account may have, this one included; 0 means any. Both are given at
-	// commit and not told again.
+	// Account is who has to answer for the room that the secret takes, until it is claimed or expires. Quota is how much
+	// all live secrets of the account may be charged together (see Charge), this one included; 0 means any. Both are
+	// given at commit and not told again.
 	Account Account
 	Quota   int64
+}
+
+// Overhead is what a secret is charged besides its ciphertext and restrictions: what stores keep to find it, its
+// tombstone, and the end of its last block on a disk. Without it, millions of secrets of one byte would cost nothing.
+const Overhead = 4 << 10
+
+// Charge is what a secret with so many bytes of ciphertext takes of its account's quota, in bytes.
+func Charge(size int64, restrictions Restrictions) (int64, error) {
+	encoded, err := restrictions.Encode()
+	return size + int64(len(encoded)) + Overhead, err
 }
 
 // Account names those who share a quota. The zero value has none.
@@ -120,19 +137,39 @@ type Restrictions struct {
 type Claimant [32]byte
 
 // Claim is a secret that has been consumed, and its ciphertext for the one who consumed it. It belongs to one
-// goroutine, and ends with Undo, Release or Finish.
+// goroutine, and ends with Undo or Release.
 type Claim interface {
 	// Reader gives the ciphertext, from its first byte. It fails rather than give a byte that was not stored.
 	io.Reader
 	// Size is the length of the ciphertext in bytes.
 	Size() int64
-	// Undo puts the secret back as if it had never been claimed. It is for a claim of which no byte has left.
+	// First tells whether this claim consumed the secret, and does not repeat one that did.
+	First() bool
+	// Lease is what was left of the lease when the claim was made; 0 for a final claim.
+	Lease() time.Duration
+	// SeekTo makes the reader give the ciphertext from an offset, 0 to Size. It is called before the first Read.
+	SeekTo(offset int64) error
+	// Undo puts the secret back as if it had never been claimed. It is for a claim of which no byte has left. One that was
+	// repeated stays.
 	Undo(ctx context.Context) error
-	// Release closes the reader. A final claim is finished by it; a leased one may be claimed again by its claimant.
+	// Release closes the reader. After a final claim the ciphertext is destroyed; a leased one may be claimed again by its
+	// claimant.
 	Release() error
-	// Finish destroys the ciphertext.
-	Finish(ctx context.Context) error
 }
+
+// MaxRepeats is how often a claim may be repeated under its lease: a lease is for a connection that breaks, and no place
+// to download from.
+const MaxRepeats = 64
+
+// MaxRead is how many bytes of a ciphertext of a size may be read under its lease, all claims together: three times as
+// many as there are, and 1 MiB, since what was lost on the way counts as read.
+func MaxRead(size int64) int64 { return ReadFactor*size + ReadFree }
+
+// What MaxRead is made of.
+const (
+	ReadFactor = 3
+	ReadFree   = 1 << 20
+)
 
 // TokenHash is the SHA-256 of a token. A token itself is never stored.
 type TokenHash [32]byte
@@ -153,10 +190,15 @@ type Token struct {
 	UploadSizeLimit int64         // bytes; 0 means the server's own limit
 }
 
-// AttemptLimits bound the guesses at one secret's passphrase: those from one network, and all of them together, each
-// counted from the first guess of its window.
+// Origin is where a guess comes from: a network that one client easily has all of, and the wide one around it. Those of
+// whom neither can be told share the zero value.
+type Origin struct{ Near, Wide netip.Prefix }
+
+// AttemptLimits bound the guesses at one secret's passphrase: those from one near network, and all of them together,
+// each counted from the first guess of its window. The last ones of all are in reserve for wide networks that have not
+// guessed in this window: so whoever wants to keep the others waiting must have as many wide networks.
 type AttemptLimits struct {
-	Near, All             int
+	Near, All, Reserve    int // All 0: any number, and no reserve
 	NearWindow, AllWindow time.Duration
 }
 
@@ -164,6 +206,18 @@ type AttemptLimits struct {
 type Counts struct {
 	Secrets int
 	Tokens  int // of users
+}
+
+// Encode gives the JSON that stores keep, or nothing where nothing is restricted.
+func (r Restrictions) Encode() ([]byte, error) {
+	if r.None() {
+		return nil, nil
+	}
+	encoded, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encoding restrictions: %w", err)
+	}
+	return encoded, nil
 }
 
 // None tells whether anybody may claim the secret.

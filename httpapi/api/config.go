@@ -11,6 +11,7 @@ type Config struct {
 	ShowTokenInput bool     `json:"showTokenInput"`
 	Features       Features `json:"features"`
 	Limits         Limits   `json:"limits"`
+	MaxTTL         int64    `json:"maxTTL"` // seconds
 }
 
 // Features tell what a server offers.

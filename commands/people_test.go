@@ -29,7 +29,7 @@ func TestAPersonSeesTheLinkSetOff(t *testing.T) {
 	p.await("type the secret, and end it with ctrl-d on a line of its own")
 	p.press("for you\n\x04")
 	seen, status, _ := p.leave()
-	if !regexp.MustCompile(`\r\n\r\n {4}http://127.0.0.1:\d+/s/\S+#\S+:\S+\r\n\r\nhakanai: whoever`).MatchString(seen) || status != 0 {
+	if !regexp.MustCompile(`\r\n\r\n {4}http://127.0.0.1:\d+/s/\S+#\S+:\S+\r\n\r\nhakanai: the first to`).MatchString(seen) || status != 0 {
 		t.Errorf("%d %q", status, seen)
 	}
 	p = sitDown(t, d.client(program, "send", "--separate-key", "--file", "/etc/hostname"))

@@ -115,7 +115,7 @@ func explainGet(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return withHint(errInterrupted, unknown)
 	case errors.Is(err, client.ErrGone):
-		return &failure{err: err, status: statusGone, hint: "if it was not you, tell the sender: somebody else may have read it"}
+		return &failure{err: err, status: statusGone, hint: "if it was not you, tell the sender: somebody else has read it"}
 	case errors.Is(err, client.ErrNotFound):
 		return &failure{err: err, status: statusGone, hint: "ask the sender to send it again"}
 	case errors.Is(err, client.ErrUnauthorized):

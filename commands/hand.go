@@ -76,7 +76,7 @@ func (p *program) save(content crypto.Content, o getOptions) error {
 		return p.rescue(content.Data, name, fmt.Errorf("saving the secret: %w", err))
 	}
 	if o.json {
-		return p.printJSON(receivedResult{Filename: content.Filename, Size: len(content.Data), Paths: []string{path}})
+		return p.printSaved(content, path)
 	}
 	if filepath.Base(path) != name {
 		p.say("%s is there already, and stays as it is", filepath.Join(o.dir, name))
@@ -90,7 +90,7 @@ func (p *program) extract(content crypto.Content, o getOptions) error {
 	paths, err := files.Extract(o.dir, content.Data)
 	switch {
 	case err == nil && o.json:
-		return p.printJSON(receivedResult{Filename: content.Filename, Size: len(content.Data), Paths: paths})
+		return p.printSaved(content, paths...)
 	case err == nil:
 		for _, path := range paths {
 			p.say("saved %s", path)
@@ -104,6 +104,15 @@ func (p *program) extract(content crypto.Content, o getOptions) error {
 		return p.rescue(content.Data, name, errors.Join(err, saveErr))
 	}
 	return withHint(err, "nothing of it was unpacked; the archive itself is in "+path)
+}
+
+// printSaved tells a program where a file is.
+func (p *program) printSaved(content crypto.Content, paths ...string) error {
+	err := p.printJSON(receivedResult{Filename: content.Filename, Size: len(content.Data), Paths: paths})
+	if err != nil {
+		return withHint(err, "the secret is not lost: it is in "+strings.Join(paths, ", "))
+	}
+	return nil
 }
 
 // rescue saves in another place what could not be handed on or saved, or prints it.

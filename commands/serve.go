@@ -24,7 +24,7 @@ func (p *program) serveCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "serve",
 		Usage:     "run the server",
-		UsageText: "hakanai serve [--data-dir DIR | --redis-dsn DSN] [--listen ADDRESS] [--port PORT]",
+		UsageText: "hakanai serve --data-dir /var/lib/hakanai --allow-anonymous\nhakanai serve --redis-dsn redis://localhost:6379 --listen 0.0.0.0",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.IntFlag{
 				Name: "port", EnvVars: []string{"HAKANAI_PORT"}, Value: 8080, Usage: "the `PORT` to listen on",

@@ -151,7 +151,6 @@ function Released() {
   const heading = useArrival<HTMLHeadingElement>();
   return (
     <section class="sheet" id="released">
-      <Name class="name" />
       <h1 ref={heading} tabIndex={-1}>
         {t.releasedTitle}
       </h1>
@@ -159,6 +158,7 @@ function Released() {
       <p>
         <a href="/create">{t.releasedCreate}</a>
       </p>
+      <Name class="name" />
     </section>
   );
 }

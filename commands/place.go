@@ -51,13 +51,15 @@ func placeFlags() []cli.Flag {
 
 // readPlace reads the flags that say where secrets are kept.
 func readPlace(c *cli.Context) (place storePlace, err error) {
-	place = storePlace{dataDir: c.String("data-dir"), replicas: valkey.Auto, strict: c.Bool("strict-store-check")}
+	place = storePlace{dataDir: c.String("data-dir"), strict: c.Bool("strict-store-check")}
 	if text := c.String("redis-wait-replicas"); text != "auto" {
 		n, err := strconv.ParseUint(text, 10, 8)
 		if err != nil {
 			return place, usageError("--redis-wait-replicas must be auto or a number from 0 to 255, and is %q", text)
 		}
-		place.replicas = int(n)
+		if place.replicas = int(n); n == 0 {
+			place.replicas = valkey.None
+		}
 	}
 	if text := c.String("redis-dsn"); text != "" {
 		if place.dsn, err = valkey.ParseDSN(text); err != nil {
@@ -87,6 +89,10 @@ func defaultDataDir() string {
 }
 
 var errUnsafeStore = errors.New("the settings of Valkey can lose secrets or bring them back")
+
+func withUnsafeHint(err error) error {
+	return withHint(err, "change the settings of Valkey, or run without --strict-store-check")
+}
 
 // open opens the store. A Valkey need not be there yet. With strict checking, refuse is called if it must not be used.
 func (place storePlace) open(log zerolog.Logger, refuse func(error)) (store.Store, error) {
@@ -129,12 +135,12 @@ func (place storePlace) valkeyOptions(log zerolog.Logger, refuse func(error)) va
 // storeWait is how long a command that needs the store at once waits for it.
 const storeWait = 5 * time.Second
 
-// waitUntilUp waits for a store that connects in the background.
-func waitUntilUp(ctx context.Context, secrets store.Store) error {
+// untilUp tries something until the store is not down, for as long as a command waits.
+func untilUp(ctx context.Context, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, storeWait)
 	defer cancel()
 	for {
-		err := secrets.Check(ctx)
+		err := try(ctx)
 		if !errors.Is(err, store.ErrDown) {
 			return err
 		}

@@ -1,9 +1,11 @@
 package valkey
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"io"
 	"net/netip"
 	"strconv"
 
@@ -23,7 +25,7 @@ type keys struct {
 	name    string // of the secret: a hash of its id
 	secret  string // hash: size, expires (ms since 1970), restrictions, account, draft, and the pieces of ciphertext as 0, 1, …
 	gone    string // the tombstone, empty; it goes when the secret would have gone
-	claimed string // what secret was, with operation, claimant and until; it goes by itself soon
+	claimed string // what secret was, with operation, claimant, until and repeated; it goes by itself soon
 	live    string // sorted set: the live secrets of the bucket by their ends
 }
 
@@ -63,15 +65,24 @@ func tokenKey(kind store.TokenKind, hash store.TokenHash) string {
 // accountKeys name what reserve.lua keeps of an account.
 func accountKeys(account string) []string {
 	slot := prefix + "{account:" + account + "}:"
-	return []string{slot + "members", slot + "used"}
+	return []string{slot + "members", slot + "charges"}
 }
 
-// attemptKeys name the counters of guesses at a secret's passphrase: of all, and of those from a network, whose address
-// is not kept.
-func (k keys) attemptKeys(from netip.Prefix) []string {
+// attemptKeys name the counters of guesses at a secret's passphrase: of all, of those from a near network, and of those
+// from a wide one; and the mark of one attempt, when it has a nonce. There are few networks, so their names are keyed
+// with the secret's id, which Valkey does not know: the database does not tell where somebody has guessed.
+func (k keys) attemptKeys(id store.ID, from store.Origin, nonce string) []string {
 	all := k.live[:len(k.live)-len("live")] + "guesses:" + k.name
-	sum := sha256.Sum256([]byte("hakanai network " + k.name + from.String()))
-	return []string{all, all + ":" + base64.RawURLEncoding.EncodeToString(sum[:12])}
+	of := func(kind string, network netip.Prefix) string {
+		mac := hmac.New(sha256.New, id[:])
+		_, _ = io.WriteString(mac, kind+network.String()) // never fails
+		return all + ":" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:12])
+	}
+	keys := []string{all, of("near", from.Near), of("wide", from.Wide)}
+	if nonce != "" {
+		keys = append(keys, all+":mark:"+nonce)
+	}
+	return keys
 }
 
 // field names a piece of ciphertext in its hash.

@@ -86,6 +86,7 @@ export const de: Text = {
   badAddress: (entry) => `„${entry}“ ist weder eine IP-Adresse noch ein Bereich.`,
   badCountry: (entry) => `„${entry}“ ist kein Länderkürzel. Deutschland ist DE, Japan ist JP.`,
   badASN: (entry) => `„${entry}“ ist keine Nummer eines autonomen Systems.`,
+  tooManyEntries: (most) => `Das sind zu viele: höchstens ${most}.`,
   badPassphrase: (least) => `Eine Passphrase braucht mindestens ${least} Zeichen.`,
   create: "Link erstellen",
   createHint: "Hier verschlüsselt. Der Server sieht es nie.",

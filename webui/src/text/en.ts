@@ -84,6 +84,7 @@ export const en = {
   badAddress: (entry: string) => `“${entry}” is no IP address and no range of them.`,
   badCountry: (entry: string) => `“${entry}” is no country’s code. Germany is DE, Japan is JP.`,
   badASN: (entry: string) => `“${entry}” is no number of an autonomous system.`,
+  tooManyEntries: (most: number) => `These are too many: ${most} at most.`,
   badPassphrase: (least: number) => `A passphrase needs ${least} characters or more.`,
   create: "Create link",
   createHint: "Encrypted here. The server never sees it.",

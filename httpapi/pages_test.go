@@ -379,7 +379,7 @@ func formatHeaders(answers []namedAnswer) string {
 			switch name {
 			case "Date", "Content-Length":
 				continue
-			case "Retry-After":
+			case "Retry-After", api.LeaseHeader:
 				values = []string{"(seconds)"}
 			}
 			for _, value := range values {

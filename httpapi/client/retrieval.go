@@ -16,8 +16,10 @@ import (
 const (
 	// firstPatience is how long a first request that had no answer is repeated: a server's shortest lease.
 	firstPatience = time.Minute
-	minPause      = 200 * time.Millisecond
-	maxPause      = 5 * time.Second
+	// maxAsked is how often a server is asked whether it knows leases.
+	maxAsked = 5
+	minPause = 200 * time.Millisecond
+	maxPause = 5 * time.Second
 	// endTime bounds the end of a lease, which ends by itself.
 	endTime = 10 * time.Second
 )
@@ -46,11 +48,29 @@ func (r *retrieval) open() error {
 	if answered(err) || r.ctx.Err() != nil {
 		return err
 	}
-	config, configErr := r.client.Config(r.ctx)
-	if configErr != nil || !config.Features.Leases {
-		return err
+	for range maxAsked { // the line may be as bad for this question
+		config, configErr := r.client.Config(r.ctx)
+		switch {
+		case configErr == nil && config.Features.Leases:
+			return r.again(err)
+		case answered(configErr):
+			return err
+		}
+		if pauseErr := r.pause(minPause); pauseErr != nil {
+			return pauseErr
+		}
 	}
-	return r.again(err)
+	return err
+}
+
+// pause waits. Error: the context's.
+func (r *retrieval) pause(d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-r.ctx.Done():
+		return context.Cause(r.ctx)
+	}
 }
 
 // answered tells whether a request had an answer, or can have none.
@@ -70,10 +90,8 @@ func (r *retrieval) again(cause error) error {
 			return err
 		}
 		r.client.resuming(r.offset, r.total, err)
-		select {
-		case <-time.After(pause):
-		case <-r.ctx.Done():
-			return context.Cause(r.ctx)
+		if err := r.pause(pause); err != nil {
+			return err
 		}
 		if err = r.request(); answered(err) && !errors.Is(err, ErrUnavailable) {
 			return err

@@ -22,7 +22,8 @@ func (p *program) adminCommand() *cli.Command {
 		HideHelpCommand: true,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return usageError("there is no command admin %q", c.Args().First())
+				given := c.Args().First()
+				return suggest(usageError("there is no command admin %q", given), nearest(given, []string{"reset"}))
 			}
 			return cli.ShowSubcommandHelp(c)
 		},
@@ -36,7 +37,6 @@ hakanai admin reset --user-tokens --redis-dsn redis://localhost:6379`,
 				&cli.BoolFlag{Name: "admin-token", Usage: "replace the admin token"},
 				&cli.BoolFlag{Name: "user-tokens", Usage: "remove all user tokens, and make a new one, good for 30 days"},
 			}, placeFlags()...),
-			OnUsageError: func(_ *cli.Context, err error, _ bool) error { return usageError("%w", err) },
 			Action: func(c *cli.Context) error {
 				if c.Args().Present() {
 					return usageError("admin reset takes no arguments, and there is %q", c.Args().First())

@@ -35,7 +35,11 @@ func readCommandLine(app *cli.App, args []string) commandLine {
 		flags = append(flags, arg)
 		flag := findFlag(command, arg)
 		_, value, attached := strings.Cut(arg, "=")
-		if !attached && takesValue(flag) && len(rest) > 0 {
+		if !attached && takesValue(flag) {
+			if len(rest) == 0 || rest[0] == "--" {
+				line.words = slices.Concat(args[:depth], flags) // so that the library misses it, and takes nothing else for it
+				return line
+			}
 			value, attached = rest[0], true
 			flags = append(flags, value)
 			rest = rest[1:]

@@ -17,7 +17,7 @@ import (
 
 const (
 	requirePassphraseVariable = "HAKANAI_REQUIRE_PASSPHRASE"
-	passphraseVariable        = "HAKANAI_PASSPHRASE"
+	passphraseVariable        = "HAKANAI_PASSPHRASE" //nolint:gosec // the name of a variable
 
 	// minPassphrase is the fewest characters that send lets a passphrase have.
 	minPassphrase = 8

@@ -108,9 +108,11 @@ func (p *program) extract(content crypto.Content, o getOptions) error {
 
 // rescue saves in another place what could not be handed on or saved, or prints it.
 func (p *program) rescue(data []byte, name string, cause error) error {
-	places := []string{os.TempDir(), "."}
-	if home, err := os.UserHomeDir(); err == nil {
-		places = append(places, home)
+	places := []string{os.TempDir()}
+	for _, find := range []func() (string, error){os.Getwd, os.UserHomeDir} {
+		if place, err := find(); err == nil {
+			places = append(places, place)
+		}
 	}
 	for _, place := range places {
 		if path, err := files.Save(place, files.SafeName(name), data); err == nil {

@@ -72,6 +72,8 @@ func (p *program) app() *cli.App {
 		ErrWriter:       p.err,
 		ExitErrHandler:  func(*cli.Context, error) {}, // Main reports
 		HideHelpCommand: true,
+
+		DisableSliceFlagSeparator: true, // a file may have a comma in its name
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return noCommand(c.App.Commands, c.Args().First())

@@ -9,7 +9,7 @@ import (
 
 const (
 	// barAfter is how long a transfer must have taken before anybody wants to know how far it is.
-	barAfter = 500 * time.Millisecond
+	barAfter = time.Second
 	barEvery = 100 * time.Millisecond
 	barWidth = 24
 )
@@ -19,40 +19,58 @@ type bar struct {
 	p    *program
 	what string
 
-	mu    sync.Mutex
-	began time.Time
-	bar   *progressbar.ProgressBar
-	over  bool
+	mu       sync.Mutex
+	bar      *progressbar.ProgressBar // nil until the transfer begins
+	done     int64
+	shown    bool
+	over     chan struct{}
+	watching sync.WaitGroup
 }
 
 func (p *program) newBar(what string) *bar {
 	if !p.errTerminal || p.quiet {
 		return nil
 	}
-	return &bar{p: p, what: what}
+	return &bar{p: p, what: what, over: make(chan struct{})}
 }
 
-// show is told how many bytes have moved, of how many; total is -1 if nobody knows.
-func (b *bar) show(done, total int64) {
+// move is told how many bytes have moved, of how many; total is -1 if nobody knows. The first time, it starts the clock.
+func (b *bar) move(done, total int64) {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch {
-	case b.over:
-		return
-	case b.began.IsZero():
-		b.began = time.Now()
-	case b.bar == nil && time.Since(b.began) > barAfter && done != total:
+	if b.done = done; b.bar == nil {
 		b.bar = progressbar.NewOptions64(total,
 			progressbar.OptionSetWriter(b.p.err), progressbar.OptionSetDescription(b.what), progressbar.OptionShowBytes(true),
 			progressbar.OptionShowCount(), progressbar.OptionUseIECUnits(true), progressbar.OptionSetWidth(barWidth),
-			progressbar.OptionThrottle(barEvery), progressbar.OptionClearOnFinish())
+			progressbar.OptionClearOnFinish())
+		b.bar.StartWithoutRender()
+		b.watching.Go(b.watch)
 	}
-	if b.bar != nil {
-		_ = b.bar.Set64(done) // that it could not be shown is no trouble
+}
+
+// watch draws the bar now and then, whether anything moves or not.
+func (b *bar) watch() {
+	next := time.NewTimer(barAfter)
+	defer next.Stop()
+	for {
+		select {
+		case <-b.over:
+			return
+		case <-next.C:
+			b.draw()
+			next.Reset(barEvery)
+		}
 	}
+}
+
+func (b *bar) draw() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.shown = true
+	_ = b.bar.Set64(b.done) // that it could not be shown is no trouble
 }
 
 // end takes the bar away.
@@ -60,9 +78,9 @@ func (b *bar) end() {
 	if b == nil {
 		return
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.over = true; b.bar != nil {
+	close(b.over)
+	b.watching.Wait()
+	if b.shown {
 		_ = b.bar.Clear() // as above
 	}
 }

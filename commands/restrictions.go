@@ -60,9 +60,10 @@ func (p *program) readRestrictions(c *cli.Context) (r api.Restrictions, err erro
 	return r, nil
 }
 
-// entries are those of a list flag, without white space and empty ones: a variable may be set to nothing.
+// entries are those of a list flag, which has commas in it or is repeated, without white space and empty ones: a variable
+// may be set to nothing.
 func entries(c *cli.Context, flag string) (entries []string) {
-	for _, text := range c.StringSlice(flag) {
+	for text := range strings.SplitSeq(strings.Join(c.StringSlice(flag), ","), ",") {
 		if text = strings.TrimSpace(text); text != "" {
 			entries = append(entries, text)
 		}

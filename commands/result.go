@@ -120,7 +120,7 @@ func (p *program) showSent(sent sentResult, o sendOptions) error {
 	if o.qrCode {
 		p.showQR(sent.Link)
 	}
-	p.say("whoever opens the link first gets the secret; unopened, it is gone in %s", (*duration)(&o.ttl))
+	p.say("the first to open the link gets the secret; unopened, it is gone in %s", (*duration)(&o.ttl))
 	for _, line := range describe(o.restrictions) {
 		p.say("%s", line)
 	}

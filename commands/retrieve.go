@@ -50,7 +50,7 @@ func (p *program) get(ctx context.Context, o getOptions) error {
 	defer o.link.Fragment.Clear()
 	bar := p.newBar("retrieving")
 	server, err := client.New(client.Options{
-		Server: o.link.Server, Version: release(), Progress: bar.show,
+		Server: o.link.Server, Version: release(), Progress: bar.move,
 		Resuming: func(done, total int64, _ error) { p.say("%s", continuing(done, total)) },
 	})
 	if err != nil {
@@ -130,7 +130,7 @@ func explainGet(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return withHint(errInterrupted, unknown)
 	case errors.Is(err, client.ErrGone):
-		return &failure{err: err, status: statusGone, hint: "if it was not you, tell the sender: somebody else may have read it"}
+		return &failure{err: err, status: statusGone, hint: "if it was not you, tell the sender: somebody else has read it"}
 	case errors.Is(err, client.ErrNotFound):
 		return &failure{err: err, status: statusGone, hint: "ask the sender to send it again"}
 	case errors.Is(err, client.ErrUnauthorized):

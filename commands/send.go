@@ -144,7 +144,7 @@ func (o sendOptions) check(c *cli.Context, terminal bool) error {
 
 func (p *program) send(ctx context.Context, o sendOptions) error {
 	bar := p.newBar("sending")
-	server, err := client.New(client.Options{Server: o.server, Version: release(), Token: o.token, Progress: bar.show})
+	server, err := client.New(client.Options{Server: o.server, Version: release(), Token: o.token, Progress: bar.move})
 	if err != nil {
 		return usageError("--server: %w", err)
 	}

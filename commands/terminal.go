@@ -68,6 +68,9 @@ func (p *program) ask(what string) (string, error) {
 	raw, err := readHidden(p.in)
 	defer clear(raw)
 	_, _ = fmt.Fprintln(p.err)
+	if errors.Is(err, errInterrupted) {
+		return "", err
+	}
 	if err != nil {
 		return "", fmt.Errorf("reading the %s: %w", what, err)
 	}

@@ -1,12 +1,8 @@
 package commands
 
 import (
-	"slices"
-	"strings"
 	"testing"
 	"time"
-
-	"github.com/urfave/cli/v2"
 )
 
 func TestSizes(t *testing.T) {
@@ -73,48 +69,6 @@ func FuzzDuration(f *testing.F) {
 		}
 		if err := again.Set(d.String()); time.Duration(d) < time.Second || err != nil || again != d {
 			t.Errorf("%q is %s, and that %s (%v)", text, time.Duration(d), time.Duration(again), err)
-		}
-	})
-}
-
-func TestFlagsMayFollowArguments(t *testing.T) {
-	app := (&program{}).app()
-	for line, want := range map[string]string{
-		"hakanai":                                   "hakanai",
-		"hakanai --version":                         "hakanai --version",
-		"hakanai nonsense x -o y":                   "hakanai nonsense x -o y",
-		"hakanai get LINK":                          "hakanai get -- LINK",
-		"hakanai get LINK -o dir":                   "hakanai get -o dir -- LINK",
-		"hakanai get LINK --output-dir=dir --key K": "hakanai get --output-dir=dir --key K -- LINK",
-		"hakanai get --to-stdout LINK -f -dash":     "hakanai get --to-stdout -f -dash -- LINK",
-		"hakanai get -o dir -- LINK -k":             "hakanai get -o dir -- LINK -k",
-		"hakanai get LINK -- -k":                    "hakanai get -- LINK -k",
-		"hakanai get LINK -o":                       "hakanai get -o -- LINK",
-		"hakanai get LINK -":                        "hakanai get -- LINK -",
-		"hakanai send -a -f x":                      "hakanai send -a -f x",
-		"hakanai get LINK --help":                   "hakanai get --help -- LINK",
-	} {
-		if got := strings.Join(readCommandLine(app, strings.Fields(line)).words, " "); got != want {
-			t.Errorf("%q becomes %q, want %q", line, got, want)
-		}
-	}
-}
-
-func FuzzFlagsFirst(f *testing.F) {
-	for _, line := range []string{"get LINK -o dir", "send -f a -f b -- c", "get -k", "serve --port=1 x - y", "-- get"} {
-		f.Add(line)
-	}
-	app := &cli.App{Commands: (&program{}).app().Commands}
-	f.Fuzz(func(t *testing.T, line string) {
-		args := append([]string{"hakanai"}, strings.Fields(line)...)
-		got := readCommandLine(app, args).words
-		without := func(args []string) []string {
-			kept := slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return arg == "--" })
-			slices.Sort(kept)
-			return kept
-		}
-		if !slices.Equal(without(got), without(args)) {
-			t.Errorf("%q becomes %q", args, got)
 		}
 	})
 }

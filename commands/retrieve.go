@@ -49,7 +49,10 @@ func (p *program) readLink(text, key string) (link crypto.Link, err error) {
 func (p *program) get(ctx context.Context, o getOptions) error {
 	defer o.link.Fragment.Clear()
 	bar := p.newBar("retrieving")
-	server, err := client.New(client.Options{Server: o.link.Server, Version: release(), Progress: bar.move})
+	server, err := client.New(client.Options{
+		Server: o.link.Server, Version: release(), Progress: bar.move,
+		Resuming: func(done, total int64, _ error) { p.say("%s", continuing(done, total)) },
+	})
 	if err != nil {
 		return usageError("%w", err)
 	}
@@ -64,33 +67,45 @@ func (p *program) get(ctx context.Context, o getOptions) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a reader that is gone is an error to be dealt with
-	ciphertext, err := p.retrieve(ctx, server, o)
+	retrieved, err := p.retrieve(ctx, server, o)
 	bar.end()
 	if err != nil {
 		return explainGet(ctx, err)
 	}
-	content, err := crypto.Open(ciphertext, *o.link.Fragment)
+	content, err := crypto.Open(retrieved.Ciphertext, *o.link.Fragment)
 	if err != nil {
 		return withHint(fmt.Errorf("opening the secret: %w", err),
 			"the server has given it away and has it no more: ask the sender to send it again")
 	}
 	defer content.Clear()
-	return p.hand(content, o)
+	if err := p.hand(content, o); err != nil {
+		return err
+	}
+	_ = retrieved.Done(context.WithoutCancel(ctx)) // if it is not told, the server finds out when its lease ends
+	return nil
+}
+
+// continuing says that a connection broke, and that it is not over.
+func continuing(done, total int64) string {
+	if done == 0 || total < 0 {
+		return "the connection broke: trying again"
+	}
+	return fmt.Sprintf("the connection broke: continuing after %d of %d bytes", done, total)
 }
 
 // maxAsked is how often a passphrase is asked for.
 const maxAsked = 3
 
 // retrieve asks the server for the ciphertext, and the person for the passphrase if it needs one.
-func (p *program) retrieve(ctx context.Context, server *client.Client, o getOptions) ([]byte, error) {
+func (p *program) retrieve(ctx context.Context, server *client.Client, o getOptions) (*client.Retrieved, error) {
 	hash := ""
 	if o.passphrase != "" {
 		hash = crypto.HashPassphrase([]byte(o.passphrase))
 	}
 	for asked := 0; ; asked++ {
-		ciphertext, err := server.Get(ctx, o.link.ID, hash)
+		retrieved, err := server.Get(ctx, o.link.ID, hash)
 		if !errors.Is(err, client.ErrUnauthorized) || !isTerminal(p.in) || asked == maxAsked {
-			return ciphertext, err
+			return retrieved, err
 		}
 		if hash != "" {
 			p.tell("", "that is not the passphrase")

@@ -14,7 +14,7 @@ import (
 func (s *Server) config(w http.ResponseWriter, r *http.Request) {
 	config := api.Config{
 		ShowTokenInput: s.showTokenInput || !s.allowAnonymous,
-		Features:       api.Features{Impressum: s.impressum != "", Privacy: s.privacy != ""},
+		Features:       api.Features{Leases: true, Impressum: s.impressum != "", Privacy: s.privacy != ""},
 		Limits:         api.Limits{Upload: s.uploadSizeLimit},
 		MaxTTL:         int64(s.maxTTL / time.Second),
 	}

@@ -303,7 +303,15 @@ func collectAnswers(t *testing.T) (answers []namedAnswer) {
 		ask("GET", route, r.route+"/00000000-0000-4000-8000-000000000000", "", "of a client", 404, r.header...)
 		id := secret("")
 		ask("HEAD", route, r.route+"/"+id, "", "of a client", 405, r.header...)
-		ask("DELETE", route, r.route+"/"+id, "", "of a client", 405, r.header...)
+		claiming := append(slices.Clone(r.header), api.ClaimHeader, newValue())
+		ask("DELETE", route, r.route+"/"+id, "", "of a client", 400, r.header...)
+		ask("DELETE", route, r.route+"/"+id, "", "of a client", 404, claiming...)
+		leased := secret("")
+		ask("GET", route, r.route+"/"+leased, "", "of a claimant", 200, claiming...)
+		ask("GET", route, r.route+"/"+leased, "", "of a claimant", 206, append(slices.Clone(claiming), "Range", "bytes=1-")...)
+		ask("GET", route, r.route+"/"+leased, "", "of a claimant", 416, append(slices.Clone(claiming), "Range", "bytes=99-")...)
+		ask("DELETE", route, r.route+"/"+leased, "", "of a claimant", 204, claiming...)
+		ask("DELETE", route, r.route+"/"+leased, "", "of a claimant", 410, claiming...)
 		ask("GET", route, r.route+"/"+id, "", "of a client", 416, append(r.header, "Range", "bytes=0-1")...)
 		err := store.ErrDown
 		fault.Store(&err)
@@ -341,10 +349,20 @@ type faultyStore struct {
 }
 
 func (s faultyStore) Draft(ctx context.Context, id store.ID) (store.Draft, error) {
-	if err := s.fault.Load(); err != nil {
-		return nil, *err
+	draft, err := s.Store.Draft(ctx, id)
+	return faultyDraft{draft, s.fault}, err
+}
+
+type faultyDraft struct {
+	store.Draft
+	fault *atomic.Pointer[error]
+}
+
+func (d faultyDraft) Commit(ctx context.Context, secret store.Secret) error {
+	if err := d.fault.Load(); err != nil {
+		return *err
 	}
-	return s.Store.Draft(ctx, id)
+	return d.Draft.Commit(ctx, secret)
 }
 
 func (s faultyStore) Look(ctx context.Context, id store.ID) (store.Secret, error) {
@@ -361,7 +379,7 @@ func formatHeaders(answers []namedAnswer) string {
 			switch name {
 			case "Date", "Content-Length":
 				continue
-			case "Retry-After":
+			case "Retry-After", api.LeaseHeader:
 				values = []string{"(seconds)"}
 			}
 			for _, value := range values {

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -24,7 +23,7 @@ func (s *Server) link(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Vary", "User-Agent, Accept")
 	w.Header().Set("Cache-Control", noStore)
 	if strings.HasPrefix(r.UserAgent(), api.UserAgentPrefix) && !strings.Contains(r.Header.Get("Accept"), "text/html") {
-		s.only(s.retrieve, http.MethodGet)(w, r)
+		s.only(s.secret, http.MethodGet, http.MethodDelete)(w, r)
 		return
 	}
 	s.only(s.linkPage, http.MethodGet, http.MethodHead)(w, r)
@@ -49,16 +48,34 @@ func parseID(text string) (store.ID, error) {
 	return uuid.Nil, badRequest("the id is not a UUID")
 }
 
-// retrieve answers GET /api/v1/secret/{id}: it claims the secret, and sends it to the one who has it now.
+// secret answers on a secret's own path: GET retrieves it, DELETE ends a claim.
+func (s *Server) secret(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodDelete {
+		s.endLease(w, r)
+	} else {
+		s.retrieve(w, r)
+	}
+}
+
+// retrieve claims the secret, and sends it to the one who has it now.
 func (s *Server) retrieve(w http.ResponseWriter, r *http.Request) {
 	claim, err := s.claim(r)
 	if err != nil {
-		s.failWith(w, r, err)
+		s.failRetrieval(w, r, err)
 		return
 	}
 	if err := s.deliver(w, r, claim); err != nil {
-		s.failWith(w, r, err)
+		s.failRetrieval(w, r, err)
 	}
+}
+
+func (s *Server) failRetrieval(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, errRange) {
+		s.fail(w, r, http.StatusRequestedRangeNotSatisfiable, "there is no such part: a secret is retrieved whole, and only its "+
+			"claimant may ask for the rest of it")
+		return
+	}
+	s.failWith(w, r, err)
 }
 
 func (s *Server) claim(r *http.Request) (store.Claim, error) {
@@ -66,12 +83,19 @@ func (s *Server) claim(r *http.Request) (store.Claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Header.Get("Range") != "" {
-		return nil, refuse(http.StatusRequestedRangeNotSatisfiable, "a secret is retrieved whole or not at all")
+	claimant, leased, err := s.claimant(r.Header)
+	if err != nil {
+		return nil, err
+	}
+	if !leased && len(r.Header.Values("Range")) > 0 {
+		return nil, errRange
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeTime)
 	defer cancel()
 	secret, err := s.store.Look(ctx, id)
+	if errors.Is(err, store.ErrGone) && leased { // perhaps the caller is the one who has it; it need not be asked again who it is
+		return s.store.Claim(ctx, id, claimant, minLease)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -80,18 +104,21 @@ func (s *Server) claim(r *http.Request) (store.Claim, error) {
 			return nil, err
 		}
 	}
-	var value [32]byte
-	if _, err := io.ReadFull(s.random, value[:]); err != nil {
-		return nil, fmt.Errorf("drawing a claimant's value: %w", err)
+	if !leased {
+		return s.store.Claim(ctx, id, claimant, 0)
 	}
-	return s.store.Claim(ctx, id, sha256.Sum256(value[:]), 0)
+	if _, _, err := readRange(r.Header, encodedLen(secret.Size)); err != nil {
+		return nil, err
+	}
+	return s.store.Claim(ctx, id, claimant, leaseOf(secret.Size))
 }
 
 // storeTime bounds what a caller waits for the store to claim a secret, all its steps together.
 const storeTime = 1800 * time.Millisecond
 
-// deliver sends the ciphertext in base64, and ends the claim. The claim is undone, and an error returned, as long as
-// no byte has been handed to the connection; after that the answer is cut off, and the secret is gone.
+// deliver sends the ciphertext in base64, or the part of it that is asked for, and releases the claim. The claim is undone,
+// and an error returned, as long as no byte has been handed to the connection; after that the answer is cut off. A claimant
+// with a lease may ask again.
 func (s *Server) deliver(w http.ResponseWriter, r *http.Request, claim store.Claim) error {
 	sent := sentBytes(r)
 	before := sent()
@@ -110,44 +137,74 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, claim store.Cla
 		if release := claim.Release(); release != nil {
 			err = errors.Join(err, release)
 		}
-		s.log.Warn().Err(err).Msg("a secret was lost on its way: the connection broke")
+		if claim.Lease() > 0 {
+			s.log.Info().Err(err).Msg("a secret is still on its way: the connection broke, and its claimant may ask again")
+		} else {
+			s.log.Warn().Err(err).Msg("a secret was lost on its way: the connection broke")
+		}
 		panic(http.ErrAbortHandler)
 	}
 	// The caller may be why, so the undoing must not end with the caller's context.
 	undo, cancel := detached(r)
 	defer cancel()
-	if undoErr := claim.Undo(undo); undoErr != nil && !errors.Is(undoErr, store.ErrNotFound) {
+	undoErr := claim.Undo(undo)
+	if undoErr != nil && !errors.Is(undoErr, store.ErrNotFound) && !errors.Is(undoErr, store.ErrGone) {
 		s.log.Error().Err(undoErr).Msg("a claim was not undone")
 	}
 	return err
 }
 
-// send writes the whole answer out to the connection.
+// send writes the answer out to the connection.
 func (s *Server) send(w http.ResponseWriter, r *http.Request, claim store.Claim) error {
+	length := encodedLen(claim.Size())
+	part, partial, err := readRange(r.Header, length)
+	if err != nil {
+		return err
+	}
+	// Base64 turns groups of three bytes into four: it begins with the group that the part begins in.
+	if err := claim.SeekTo(min(part.first/4*3, claim.Size())); err != nil {
+		return err
+	}
 	buffer := s.buffers.Get().(*transferBuffer)
 	defer s.buffers.Put(buffer)
 	pace := s.newPace(w)
-	for left, first := claim.Size(), true; left > 0; first = false {
-		piece := buffer.decoded[:min(left, int64(len(buffer.decoded)))]
+	for at := part.first; at < part.last; {
+		group := at / 4
+		piece := buffer.decoded[:min(claim.Size()-group*3, int64(len(buffer.decoded)))]
 		if _, err := io.ReadFull(claim, piece); err != nil {
 			return fmt.Errorf("reading a ciphertext: %w", err)
 		}
-		left -= int64(len(piece))
 		text := buffer.raw[:base64.StdEncoding.EncodedLen(len(piece))]
 		base64.StdEncoding.Encode(text, piece)
-		if first {
+		text = text[at-group*4 : min(part.last-group*4, int64(len(text)))]
+		if at == part.first {
 			if err := r.Context().Err(); err != nil { // gone while the claim was being made
 				return err
 			}
-			w.Header().Set("Content-Type", "text/plain")
-			w.Header().Set("Content-Length", strconv.FormatInt((claim.Size()+2)/3*4, 10))
+			begin(w, claim, part, length, partial)
 		}
 		if err := pace.write(w, text); err != nil {
 			return fmt.Errorf("%w: sending a secret: %w", errCaller, err)
 		}
+		at += int64(len(text))
 	}
 	if err := pace.flush(); err != nil {
 		return fmt.Errorf("%w: sending a secret: %w", errCaller, err)
 	}
 	return nil
+}
+
+// begin writes the answer's head.
+func begin(w http.ResponseWriter, claim store.Claim, part span, length int64, partial bool) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain")
+	h.Set("Content-Length", strconv.FormatInt(part.last-part.first, 10))
+	if lease := claim.Lease(); lease > 0 {
+		h.Set("Accept-Ranges", "bytes")
+		h.Set(api.LeaseHeader, strconv.FormatInt(int64(lease/time.Second), 10))
+	}
+	if partial {
+		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", part.first, part.last-1, length))
+		w.WriteHeader(http.StatusPartialContent)
+	}
 }

@@ -146,7 +146,7 @@ func New(options Options) *Server {
 // must not consume a secret.
 func (s *Server) routes() {
 	s.mux.HandleFunc(api.SecretPath, s.only(s.create, http.MethodPost))
-	s.mux.HandleFunc(api.SecretPath+"/{id}", s.only(s.retrieve, http.MethodGet))
+	s.mux.HandleFunc(api.SecretPath+"/{id}", s.only(s.secret, http.MethodGet, http.MethodDelete))
 	s.mux.HandleFunc(api.LinkPath+"/{id}", s.link)
 	s.mux.HandleFunc(api.ConfigPath, s.only(s.config, http.MethodGet, http.MethodHead))
 	if s.adminTokens {

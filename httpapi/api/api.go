@@ -14,6 +14,14 @@ const (
 	LinkPath   = "/s"
 )
 
+// Headers of the claim on a secret, "one viewer, not one attempt".
+const (
+	// ClaimHeader is a request's: 32 random bytes in base64url. Whoever sends the same again may repeat the request.
+	ClaimHeader = "X-Hakanai-Claim"
+	// LeaseHeader is an answer's: for how many seconds that may be.
+	LeaseHeader = "X-Hakanai-Lease"
+)
+
 // UserAgentPrefix is what the User-Agent of every command-line client begins with. A GET on LinkPath with it is
 // answered with the ciphertext rather than with the web page.
 const UserAgentPrefix = "hakanai-"

@@ -16,6 +16,7 @@ type Config struct {
 
 // Features tell what a server offers.
 type Features struct {
+	Leases       bool `json:"leases"` // ClaimHeader is understood
 	Impressum    bool `json:"impressum"`
 	Privacy      bool `json:"privacy"`
 	Restrictions struct {

@@ -1,9 +1,9 @@
 // Package client sends secrets to a Hakanai server and gets them back. It moves ciphertext only: what it is given has
 // been sealed already, what it returns has yet to be opened (package hakanai/crypto does both).
 //
-// A secret can be retrieved once, and a client must not lose it on the way by carelessness. So a Get is never repeated
-// behind the caller's back, needs no Content-Length, may take as long as bytes keep coming, and never follows a
-// redirect to another server.
+// A secret can be retrieved once, and a client must not lose it on the way by carelessness. So a Get needs no
+// Content-Length, may take as long as bytes keep coming, never follows a redirect to another server, and is repeated only
+// where the server knows that it is the same caller.
 package client
 
 import (
@@ -33,6 +33,9 @@ type Options struct {
 	// Send's request, and of a Get's answer (total is -1 if the server does not say). It is called often, by one goroutine
 	// at a time, and must not wait.
 	Progress func(done, total int64)
+	// Resuming, if it is set, is told that the connection of a Get broke, and that it is about to be continued: after how
+	// many bytes, of how many, and why.
+	Resuming func(done, total int64, cause error)
 	// TLS is for private certificate authorities. The default trusts the system's.
 	TLS *tls.Config
 }
@@ -52,6 +55,7 @@ type Client struct {
 	silence       time.Duration
 	maxCiphertext int64
 	progress      func(done, total int64)
+	resuming      func(done, total int64, cause error)
 
 	sender, taker *http.Client
 }
@@ -69,12 +73,16 @@ func New(options Options) (*Client, error) {
 		silence:       options.SilenceTimeout,
 		maxCiphertext: options.MaxCiphertext,
 		progress:      options.Progress,
+		resuming:      options.Resuming,
 	}
 	if options.Version == "" {
 		c.userAgent += "devel"
 	}
 	if c.progress == nil {
 		c.progress = func(int64, int64) {}
+	}
+	if c.resuming == nil {
+		c.resuming = func(int64, int64, error) {}
 	}
 	if c.silence <= 0 {
 		c.silence = defaultSilence
@@ -131,13 +139,13 @@ func (e *RedirectError) Error() string {
 
 // checkRedirect lets pass only what stays on the server, and repeats no POST.
 func (c *Client) checkRedirect(r *http.Request, via []*http.Request) error {
-	if r.URL.Scheme != c.server.Scheme || r.URL.Host != c.server.Host || via[0].Method != http.MethodGet || len(via) > maxRedirects {
+	if r.URL.Scheme != c.server.Scheme || r.URL.Host != c.server.Host || via[0].Method == http.MethodPost || len(via) > maxRedirects {
 		return &RedirectError{Target: printable(r.URL.Scheme+"://"+r.URL.Host, 200)}
 	}
 	return nil
 }
 
-// do makes a request, and returns an answer of status 200 whose body the watch looks after. The watch must be ended.
+// do makes a request, and returns an answer of success whose body the watch looks after. The watch must be ended.
 func (c *Client) do(client *http.Client, r *http.Request, w *watch) (*http.Response, error) {
 	r.Header.Set("User-Agent", c.userAgent)
 	response, err := client.Do(r)
@@ -145,11 +153,24 @@ func (c *Client) do(client *http.Client, r *http.Request, w *watch) (*http.Respo
 		return nil, requestError(r.Context(), err)
 	}
 	response.Body = w.watchBody(response.Body)
-	if response.StatusCode != http.StatusOK {
+	if !succeeded(r, response.StatusCode) {
 		err := statusError(response)
 		return nil, errors.Join(err, response.Body.Close())
 	}
 	return response, nil
+}
+
+// succeeded tells whether a status is the success of a request.
+func succeeded(r *http.Request, status int) bool {
+	switch status {
+	case http.StatusOK:
+		return true
+	case http.StatusPartialContent:
+		return r.Header.Get("Range") != ""
+	case http.StatusNoContent:
+		return r.Method == http.MethodDelete
+	}
+	return false
 }
 
 // requestError says why a request had no answer. What package url adds, the method and the address, helps nobody.

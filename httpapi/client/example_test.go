@@ -45,12 +45,15 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	ciphertext, err = recipient.Get(ctx, link.ID, "")
+	retrieved, err := recipient.Get(ctx, link.ID, "")
 	if err != nil {
 		panic(err)
 	}
-	content, err := crypto.Open(ciphertext, *link.Fragment)
+	content, err := crypto.Open(retrieved.Ciphertext, *link.Fragment)
 	if err != nil {
+		panic(err)
+	}
+	if err := retrieved.Done(ctx); err != nil { // it is safe here: the server may forget it
 		panic(err)
 	}
 	defer content.Clear()

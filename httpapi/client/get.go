@@ -3,11 +3,11 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 
 	"github.com/google/uuid"
 
@@ -16,7 +16,7 @@ import (
 
 // Errors of Get that come after the server has given the secret away: it cannot be had again.
 var (
-	// ErrInterrupted says that the answer broke off.
+	// ErrInterrupted says that the answer broke off, and that the server lets nobody continue it.
 	ErrInterrupted = errors.New("the connection broke while the secret was on its way: it is lost")
 	// ErrMalformed says that the answer is not base64.
 	ErrMalformed = errors.New("the server's answer is not a ciphertext")
@@ -24,37 +24,43 @@ var (
 	ErrTooLong = errors.New("the server's answer is too long")
 )
 
-// Get retrieves a secret's ciphertext. If it succeeds, nobody else can, and it cannot be repeated. A passphraseHash is
-// what api.PassphraseHeader takes, or "". A refusal (ErrUnauthorized, ErrForbidden, ErrTooManyRequests) costs nothing.
+// Retrieved is a secret that nobody else can have any more.
+type Retrieved struct {
+	Ciphertext []byte
+
+	end func(context.Context) error
+}
+
+// Done tells the server that the secret is safe: it destroys what it still keeps for a connection that breaks, which it
+// would otherwise do when the lease ends. Where there is no lease it does nothing.
+func (r *Retrieved) Done(ctx context.Context) error { return r.end(ctx) }
+
+// Get retrieves a secret's ciphertext. If it succeeds, nobody else can. A passphraseHash is what api.PassphraseHeader
+// takes, or "". A refusal (ErrUnauthorized, ErrForbidden, ErrTooManyRequests) costs nothing. When the connection breaks,
+// Get continues where it was, for as long as the server's lease lasts; servers that know no leases are asked once.
 // Errors: see StatusError and ErrSilence; ErrInterrupted, ErrMalformed and ErrTooLong when the secret is lost.
-func (c *Client) Get(ctx context.Context, id uuid.UUID, passphraseHash string) ([]byte, error) {
-	w := newWatch(ctx, c.silence)
-	defer w.end()
-	address := c.server.JoinPath(api.SecretPath, id.String()).String()
-	r, err := http.NewRequestWithContext(w.ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, fmt.Errorf("making a request: %w", err)
+func (c *Client) Get(ctx context.Context, id uuid.UUID, passphraseHash string) (*Retrieved, error) {
+	value := make([]byte, 32)
+	_, _ = rand.Read(value) // never fails
+	r := &retrieval{
+		client: c, ctx: ctx, address: c.server.JoinPath(api.SecretPath, id.String()).String(),
+		value: base64.RawURLEncoding.EncodeToString(value), passphraseHash: passphraseHash, total: -1,
 	}
-	r.Header.Set("Accept", "text/plain, application/json")
-	if passphraseHash != "" {
-		r.Header.Set(api.PassphraseHeader, passphraseHash)
+	defer r.close()
+	if err := r.open(); err != nil {
+		return nil, err
 	}
-	response, err := c.do(c.taker, r, w)
+	ciphertext, err := c.readCiphertext(r)
 	if err != nil {
 		return nil, err
 	}
-	defer response.Body.Close() //nolint:errcheck // read to its end, or given up
-	ciphertext, err := c.readCiphertext(&measured{ReadCloser: response.Body, total: response.ContentLength, progress: c.progress})
-	if cause := context.Cause(w.ctx); err != nil && cause != nil {
-		return nil, fmt.Errorf("%w (%w)", ErrInterrupted, cause)
-	}
-	return ciphertext, err
+	return &Retrieved{ciphertext, r.end}, nil
 }
 
 // readCiphertext decodes an answer as it comes. Memory grows with what has come, whatever the header says will.
 func (c *Client) readCiphertext(body io.Reader) ([]byte, error) {
 	// A lone line end after the text is forgiven; base64's decoder skips line ends anywhere.
-	decoder := base64.NewDecoder(base64.StdEncoding.Strict(), &brokenOff{body: body})
+	decoder := base64.NewDecoder(base64.StdEncoding.Strict(), body)
 	var ciphertext bytes.Buffer
 	n, err := io.Copy(&ciphertext, io.LimitReader(decoder, c.maxCiphertext+1))
 	var corrupt base64.CorruptInputError
@@ -71,15 +77,4 @@ func (c *Client) readCiphertext(body io.Reader) ([]byte, error) {
 		return nil, fmt.Errorf("%w (the answer is empty)", ErrInterrupted)
 	}
 	return ciphertext.Bytes(), nil
-}
-
-// brokenOff tells a connection's errors from the decoder's.
-type brokenOff struct{ body io.Reader }
-
-func (b *brokenOff) Read(p []byte) (int, error) {
-	n, err := b.body.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = fmt.Errorf("%w (%w)", ErrInterrupted, err)
-	}
-	return n, err
 }

@@ -73,6 +73,18 @@ func (b *bar) draw() {
 	_ = b.bar.Set64(b.done) // that it could not be shown is no trouble
 }
 
+// wipe takes the bar away until it is drawn again.
+func (b *bar) wipe() {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.shown {
+		_ = b.bar.Clear() // as above
+	}
+}
+
 // end takes the bar away.
 func (b *bar) end() {
 	if b == nil {
@@ -80,7 +92,5 @@ func (b *bar) end() {
 	}
 	close(b.over)
 	b.watching.Wait()
-	if b.shown {
-		_ = b.bar.Clear() // as above
-	}
+	b.wipe()
 }

@@ -51,7 +51,10 @@ func (p *program) get(ctx context.Context, o getOptions) error {
 	bar := p.newBar("retrieving")
 	server, err := client.New(client.Options{
 		Server: o.link.Server, Version: release(), Progress: bar.move,
-		Resuming: func(done, total int64, _ error) { p.say("%s", continuing(done, total)) },
+		Resuming: func(done, total int64, _ error) {
+			bar.wipe()
+			p.say("%s", continuing(done, total))
+		},
 	})
 	if err != nil {
 		return usageError("%w", err)
@@ -78,11 +81,9 @@ func (p *program) get(ctx context.Context, o getOptions) error {
 			"the server has given it away and has it no more: ask the sender to send it again")
 	}
 	defer content.Clear()
-	if err := p.hand(content, o); err != nil {
-		return err
-	}
+	err = p.hand(content, o)
 	_ = retrieved.Done(context.WithoutCancel(ctx)) // if it is not told, the server finds out when its lease ends
-	return nil
+	return err
 }
 
 // continuing says that a connection broke, and that it is not over.

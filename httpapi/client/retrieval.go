@@ -45,7 +45,7 @@ type retrieval struct {
 func (r *retrieval) open() error {
 	r.until = time.Now().Add(firstPatience)
 	err := r.request()
-	if answered(err) || r.ctx.Err() != nil {
+	if answered(err) || errors.Is(err, ErrUnreachable) || r.ctx.Err() != nil {
 		return err
 	}
 	for range maxAsked { // the line may be as bad for this question

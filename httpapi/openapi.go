@@ -2,139 +2,62 @@ package httpapi
 
 import (
 	"bytes"
+	"crypto/sha512"
 	_ "embed" // for openapi.yaml
-	"encoding/json"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
+	"html/template"
+	"regexp"
+	"strings"
 
-	"go.yaml.in/yaml/v4"
+	"hakanai/httpapi/docs"
 )
 
-// The API's one description is written by hand, in YAML. Programs get it as JSON, people as a page (docs.go), and the
-// tests hold the server to it.
-
+// openAPI is the API's one description, written by hand. Programs get it as JSON, people as a page, and the tests hold
+// the server to it.
+//
 //go:embed openapi.yaml
 var openAPI []byte
 
-// openAPIJSON is the description in JSON, in the order in which it is written. It is part of the program: if it cannot be
-// read, that is broken.
-func openAPIJSON() []byte {
-	var document yaml.Node
-	if err := yaml.Unmarshal(openAPI, &document); err != nil {
+// addDescription adds the description to the files, for programs and for people. It is made once, and the same on every
+// server. It is part of the program: if it cannot be read, that is broken.
+func (p pages) addDescription() {
+	description, err := docs.JSON(openAPI)
+	if err != nil {
 		panic(err)
 	}
-	var b bytes.Buffer
-	if err := writeJSON(&b, &document); err != nil {
+	p.files["/openapi.json"] = newPageFile(description, contentType(".json"))
+
+	hash := sha512.Sum384(docs.Style)
+	path := "/" + hashedDir + "docs-" + hex.EncodeToString(hash[:4]) + ".css"
+	style := newPageFile(docs.Style, contentType(".css"))
+	style.cacheControl = immutable
+	p.files[path] = style
+
+	page, err := docs.Page(openAPI, docs.Site{
+		Head: p.headTags() + template.HTML(fmt.Sprintf( //nolint:gosec // a part of the program
+			"\n    <link rel=\"stylesheet\" crossorigin href=\"%s\" integrity=\"sha384-%s\" />",
+			path, base64.StdEncoding.EncodeToString(hash[:]))),
+		Icon: p.icon(),
+	})
+	if err != nil {
 		panic(err)
 	}
-	return b.Bytes()
+	p.files["/docs"] = newPageFile(page, contentType(".html"))
 }
 
-// writeJSON writes what a node of YAML stands for.
-func writeJSON(b *bytes.Buffer, node *yaml.Node) error {
-	switch node.Kind {
-	case yaml.DocumentNode:
-		return writeJSON(b, node.Content[0])
-	case yaml.AliasNode:
-		return writeJSON(b, node.Alias)
-	case yaml.MappingNode:
-		separator := byte('{')
-		for _, m := range members(node) {
-			b.WriteByte(separator)
-			separator = ','
-			if err := writeValue(b, m.name); err != nil {
-				return err
-			}
-			b.WriteByte(':')
-			if err := writeJSON(b, m.value); err != nil {
-				return err
-			}
-		}
-		if separator == '{' {
-			b.WriteByte('{')
-		}
-		b.WriteByte('}')
-		return nil
-	case yaml.SequenceNode:
-		b.WriteByte('[')
-		for i, item := range node.Content {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			if err := writeJSON(b, item); err != nil {
-				return err
-			}
-		}
-		b.WriteByte(']')
-		return nil
-	default:
-		var value any
-		if err := node.Decode(&value); err != nil {
-			return fmt.Errorf("line %d: %w", node.Line, err)
-		}
-		return writeValue(b, value)
-	}
+// headTags are the tags by which the other pages load their stylesheet and icons.
+func (p pages) headTags() template.HTML {
+	tags := regexp.MustCompile(`<link [^>]*>`).FindAll(p.page.body, -1)
+	return template.HTML(bytes.Join(tags, []byte("\n    "))) //nolint:gosec // a part of the program
 }
 
-func writeValue(b *bytes.Buffer, value any) error {
-	encoder := json.NewEncoder(b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		return err
-	}
-	b.Truncate(b.Len() - 1) // the line's end
-	return nil
-}
-
-// member is one entry of a mapping.
-type member struct {
-	name  string
-	value *yaml.Node
-}
-
-// members lists a mapping's entries in order. What is merged into it (<<) comes where that is written, and is replaced by
-// what is written after it.
-func members(node *yaml.Node) (list []member) {
-	if node.Kind == yaml.AliasNode {
-		return members(node.Alias)
-	}
-	add := func(m member) {
-		for i := range list {
-			if list[i].name == m.name {
-				list[i] = m
-				return
-			}
-		}
-		list = append(list, m)
-	}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		key, value := node.Content[i], node.Content[i+1]
-		if key.Tag != "!!merge" {
-			add(member{key.Value, value})
-			continue
-		}
-		for _, m := range members(value) {
-			add(m)
+func (p pages) icon() string {
+	for path := range p.files {
+		if strings.HasPrefix(path, "/"+hashedDir+"icon-") {
+			return path
 		}
 	}
-	return list
-}
-
-// ordered is a mapping whose order is kept.
-type ordered[T any] []named[T]
-
-type named[T any] struct {
-	Name  string
-	Value T
-}
-
-// UnmarshalYAML implements yaml.Unmarshaler.
-func (o *ordered[T]) UnmarshalYAML(node *yaml.Node) error {
-	for _, m := range members(node) {
-		entry := named[T]{Name: m.name}
-		if err := m.value.Decode(&entry.Value); err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
-		}
-		*o = append(*o, entry)
-	}
-	return nil
+	return ""
 }

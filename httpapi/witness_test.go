@@ -8,10 +8,17 @@ import (
 	"testing"
 
 	"hakanai/httpapi/apitest"
+	"hakanai/httpapi/docs"
 )
 
 // described is the description that all tests hold the server to.
-var described = sync.OnceValues(func() (*apitest.Description, error) { return apitest.Load(openAPIJSON()) })
+var described = sync.OnceValues(func() (*apitest.Description, error) {
+	document, err := docs.JSON(openAPI)
+	if err != nil {
+		return nil, err
+	}
+	return apitest.Load(document)
+})
 
 // undescribed are the paths that only tests have.
 var undescribed = []string{"/panic"}

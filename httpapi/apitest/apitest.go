@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -205,8 +206,8 @@ func (d *Description) checkBody(e Exchange, content openapi3.Content) error {
 	}
 	var value any = string(body)
 	if strings.HasSuffix(contentType, "json") {
-		if value, err = jsonschema.UnmarshalJSON(bytes.NewReader(body)); err != nil {
-			return fmt.Errorf("the body is not JSON: %w", err)
+		if value, err = jsonValue(body); err != nil {
+			return err
 		}
 	}
 	if err := d.valid(media.Schema, true, value); err != nil {
@@ -251,11 +252,23 @@ func (d *Description) CheckRequest(e Exchange) error {
 	if operation.RequestBody == nil {
 		return nil
 	}
-	body, err := jsonschema.UnmarshalJSON(bytes.NewReader(e.Body))
+	body, err := jsonValue(e.Body)
 	if err != nil {
-		return fmt.Errorf("the body is not JSON: %w", err)
+		return err
 	}
 	return d.valid(operation.RequestBody.Value.Content["application/json"].Schema, false, body)
+}
+
+// jsonValue reads JSON (RFC 8259), which is UTF-8.
+func jsonValue(text []byte) (any, error) {
+	if !utf8.Valid(text) {
+		return nil, errors.New("the body is not UTF-8")
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("the body is not JSON: %w", err)
+	}
+	return value, nil
 }
 
 // valid checks a value against a schema. Strictly, objects have no properties but those that are described.

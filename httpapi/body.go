@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"unicode/utf8"
 
 	"hakanai/httpapi/api"
 )
@@ -210,7 +211,7 @@ func (b *bodyReader) key() (string, error) {
 		return "", err
 	}
 	var key string
-	if err := json.Unmarshal(raw, &key); err != nil || len(key) > maxKey {
+	if err := json.Unmarshal(raw, &key); err != nil || len(key) > maxKey || !utf8.Valid(raw) {
 		return "", badRequest("the body is not JSON: a field's name is not a string that is understood")
 	}
 	return key, nil
@@ -246,7 +247,7 @@ func (b *bodyReader) value(first byte) (raw []byte, err error) {
 	default:
 		raw, err = b.literal(raw)
 	}
-	if err == nil && !json.Valid(raw) {
+	if err == nil && !(json.Valid(raw) && utf8.Valid(raw)) { // encoding/json takes what is not UTF-8
 		err = badRequest("the body is not JSON: a value is malformed")
 	}
 	return raw, err

@@ -33,7 +33,7 @@ func newFullSite(t testing.TB, change ...func(*Server)) *site {
 		s.adminTokens = true
 		s.trustedRanges = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 		s.trustedProxies = DefaultTrustedProxies()
-		s.mux = http.ServeMux{}
+		s.mux = router{}
 		s.routes()
 		s.mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("on purpose") })
 	}}, change...)...)

@@ -25,7 +25,7 @@ const (
 // within 30 s, and returns nil; an error if that was not enough or the listener failed.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
-		Handler:           s,
+		Handler:           s.handler,
 		ReadHeaderTimeout: readHeaderTimeout,
 		WriteTimeout:      silenceTime, // a new one for each request; transfers set their own
 		IdleTimeout:       idleTimeout,

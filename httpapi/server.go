@@ -86,7 +86,8 @@ type Server struct {
 	showTokenInput     bool
 	impressum, privacy string
 
-	mux       http.ServeMux
+	handler   http.Handler // what Serve serves: the server itself, unless a test looks on
+	mux       router
 	pages     pages
 	transfers chan struct{} // one place a transfer
 	buffers   sync.Pool     // *transferBuffer
@@ -138,6 +139,8 @@ func New(options Options) *Server {
 	}
 	s.buffers.New = func() any { return new(transferBuffer) }
 	s.health.check = s.store.Check
+	s.handler = s
+	s.pages.addDescription()
 	s.routes()
 	return s
 }
@@ -156,6 +159,17 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("/healthy", s.only(s.healthy, http.MethodGet, http.MethodHead))
 	s.pageRoutes()
 	s.mux.HandleFunc("/", s.nothing)
+}
+
+// router is a ServeMux that remembers what it was told, so that a test can compare that with the description.
+type router struct {
+	http.ServeMux
+	patterns []string
+}
+
+func (m *router) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
+	m.patterns = append(m.patterns, pattern)
+	m.ServeMux.HandleFunc(pattern, handler)
 }
 
 func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {

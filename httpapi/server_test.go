@@ -64,6 +64,7 @@ func newSite(t testing.TB, change ...func(*Server)) *site {
 	for _, c := range change {
 		c(server)
 	}
+	server.handler = witness(t, server)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ctx, listener) }()

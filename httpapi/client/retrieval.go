@@ -115,7 +115,7 @@ func (r *retrieval) request() error {
 	if r.offset > 0 {
 		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", r.offset))
 	}
-	response, err := c.do(c.taker, request, r.watch)
+	response, err := c.do(c.taker, request, r.watch) //nolint:bodyclose // close does
 	if err != nil {
 		return err
 	}

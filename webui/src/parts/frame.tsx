@@ -66,20 +66,21 @@ export function Footer({ config, language, theme, onLanguage, onTheme }: FooterP
           ))}
         </div>
       </div>
-      {config !== null && (config.features.impressum || config.features.privacy) && (
-        <nav aria-label={t.legalLabel} class="legal">
-          {config.features.impressum && (
-            <a id="nav-impressum" href="/impressum">
-              {t.impressumTitle}
-            </a>
-          )}
-          {config.features.privacy && (
-            <a id="nav-privacy" href="/privacy">
-              {t.privacyTitle}
-            </a>
-          )}
-        </nav>
-      )}
+      <nav aria-label={t.legalLabel} class="legal">
+        <a id="nav-docs" href="/docs">
+          {t.docsTitle}
+        </a>
+        {config?.features.impressum && (
+          <a id="nav-impressum" href="/impressum">
+            {t.impressumTitle}
+          </a>
+        )}
+        {config?.features.privacy && (
+          <a id="nav-privacy" href="/privacy">
+            {t.privacyTitle}
+          </a>
+        )}
+      </nav>
     </footer>
   );
 }

@@ -12,6 +12,7 @@ export const de: Text = {
   navCreate: "Teilen",
   navGet: "Öffnen",
   legalLabel: "Über diesen Server",
+  docsTitle: "API",
   impressumTitle: "Impressum",
   privacyTitle: "Datenschutz",
   toStart: "Zur Startseite",

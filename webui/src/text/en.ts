@@ -10,6 +10,7 @@ export const en = {
   navCreate: "Share",
   navGet: "Open",
   legalLabel: "About this server",
+  docsTitle: "API",
   impressumTitle: "Impressum",
   privacyTitle: "Privacy",
   toStart: "To the start page",

@@ -17,7 +17,7 @@ it("is all used", () => {
 });
 
 it("says something in every language, and says it in another one's words", () => {
-  const same = new Set(["impressumTitle", "passphraseLabel", "restrictPassphrase", "themeSystem", "kindText"]);
+  const same = new Set(["docsTitle", "impressumTitle", "passphraseLabel", "restrictPassphrase", "themeSystem", "kindText"]);
   const say = (value: unknown) => (typeof value === "function" ? (value as (...args: unknown[]) => string)("A", "B") : String(value));
   for (const key of Object.keys(languages.en) as (keyof typeof languages.en)[]) {
     const [english, german] = [say(languages.en[key]), say(languages.de[key])];

@@ -3,9 +3,11 @@ package commands
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -95,8 +97,8 @@ func describe(r api.Restrictions) (lines []string) {
 // maxSecret bounds what is sent to a server that tells no limit, in bytes: what get would still take.
 const maxSecret = 512 << 20
 
-// askLimit asks the server, before anything is read or sealed, how many bytes a secret may have, and whether it knows the
-// restrictions. A server that does not tell finds out itself.
+// askLimit asks the server, before anything is read or sealed, how many bytes a secret may have, for how long it is kept,
+// and whether it knows the restrictions. A server that does not tell finds out itself.
 func askLimit(ctx context.Context, server *client.Client, o sendOptions) (limit int64, err error) {
 	config, err := server.Config(ctx)
 	if errors.Is(err, client.ErrUnreachable) || errors.Is(err, client.ErrNoAnswer) || errors.Is(err, client.ErrSilence) {
@@ -109,6 +111,9 @@ func askLimit(ctx context.Context, server *client.Client, o sendOptions) (limit 
 	if len(o.restrictions.AllowedCountries) > 0 && !features.Country || len(o.restrictions.AllowedASNs) > 0 && !features.ASN {
 		return 0, withHint(errors.New("the server cannot tell callers' countries or autonomous systems"),
 			"nothing was sent: leave --allow-country and --allow-asn out, or use another server")
+	}
+	if longest := duration(time.Duration(config.MaxTTL) * time.Second); longest > 0 && o.ttl > time.Duration(longest) {
+		return 0, withHint(fmt.Errorf("the server keeps a secret for %s at most", &longest), "nothing was sent: give a shorter --ttl")
 	}
 	limit = config.Limits.Upload
 	switch {

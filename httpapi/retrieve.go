@@ -132,7 +132,7 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, claim store.Cla
 		defer done()
 		err = s.send(w, r, claim)
 	}
-	if err == nil || sent() > before {
+	if claim.First() && (err == nil || sent() > before) {
 		s.metrics.Retrieved()
 	}
 	if err == nil {

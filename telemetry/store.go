@@ -19,25 +19,25 @@ import (
 //
 // system is the database behind it, or "" for none.
 func Store(s store.Store, m *Metrics, tracer *Tracer, system string) store.Store {
-	o := &observedStore{Store: s, metrics: m}
+	o := &observedStore{inner: s, metrics: m}
 	begin := func(name string) operation { return newOperation(name, m, tracer, system) }
 	o.draft, o.write, o.commit, o.discard = begin("draft"), begin("write"), begin("commit"), begin("discard")
 	o.look, o.claim, o.read = begin("look"), begin("claim"), begin("read")
-	o.undo, o.release, o.finish = begin("undo"), begin("release"), begin("finish")
+	o.undo, o.release, o.endLease = begin("undo"), begin("release"), begin("end")
 	o.putToken, o.token = begin("put_token"), begin("token")
 	o.attempt, o.forgive = begin("attempt"), begin("forgive")
 	o.count, o.check = begin("count"), begin("check")
 	return o
 }
 
-// observedStore implements store.Store.
+// observedStore implements store.Store. It embeds none, so that no call to come is forgotten.
 type observedStore struct {
-	store.Store
+	inner   store.Store
 	metrics *Metrics
 
 	draft, write, commit, discard     operation
 	look, claim, read                 operation
-	undo, release, finish             operation
+	undo, release, endLease           operation
 	putToken, token, attempt, forgive operation
 	count, check                      operation
 }
@@ -122,18 +122,18 @@ func (c call) endAfter(took time.Duration, err error) {
 // Draft implements store.Store.
 func (o *observedStore) Draft(ctx context.Context, id store.ID) (store.Draft, error) {
 	inner, c := o.draft.begin(ctx)
-	draft, err := o.Store.Draft(inner, id)
+	draft, err := o.inner.Draft(inner, id)
 	c.end(err)
 	if err != nil {
 		return nil, err
 	}
-	return &observedDraft{Draft: draft, store: o, ctx: ctx}, nil
+	return &observedDraft{inner: draft, store: o, ctx: ctx}, nil
 }
 
 // Look implements store.Store.
 func (o *observedStore) Look(ctx context.Context, id store.ID) (store.Secret, error) {
 	ctx, c := o.look.begin(ctx)
-	secret, err := o.Store.Look(ctx, id)
+	secret, err := o.inner.Look(ctx, id)
 	c.end(err)
 	return secret, err
 }
@@ -141,18 +141,26 @@ func (o *observedStore) Look(ctx context.Context, id store.ID) (store.Secret, er
 // Claim implements store.Store.
 func (o *observedStore) Claim(ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration) (store.Claim, error) {
 	inner, c := o.claim.begin(ctx)
-	claim, err := o.Store.Claim(inner, id, claimant, lease)
+	claim, err := o.inner.Claim(inner, id, claimant, lease)
 	c.end(err)
 	if err != nil {
 		return nil, err
 	}
-	return &observedClaim{Claim: claim, store: o, ctx: ctx}, nil
+	return &observedClaim{inner: claim, store: o, ctx: ctx}, nil
+}
+
+// End implements store.Store.
+func (o *observedStore) End(ctx context.Context, id store.ID, claimant store.Claimant) error {
+	ctx, c := o.endLease.begin(ctx)
+	err := o.inner.End(ctx, id, claimant)
+	c.end(err)
+	return err
 }
 
 // PutToken implements store.Store.
 func (o *observedStore) PutToken(ctx context.Context, hash store.TokenHash, token store.Token) error {
 	ctx, c := o.putToken.begin(ctx)
-	err := o.Store.PutToken(ctx, hash, token)
+	err := o.inner.PutToken(ctx, hash, token)
 	c.end(err)
 	return err
 }
@@ -160,7 +168,7 @@ func (o *observedStore) PutToken(ctx context.Context, hash store.TokenHash, toke
 // PutFirstToken implements store.Store.
 func (o *observedStore) PutFirstToken(ctx context.Context, hash store.TokenHash, token store.Token) (bool, error) {
 	ctx, c := o.putToken.begin(ctx)
-	stored, err := o.Store.PutFirstToken(ctx, hash, token)
+	stored, err := o.inner.PutFirstToken(ctx, hash, token)
 	c.end(err)
 	return stored, err
 }
@@ -168,7 +176,7 @@ func (o *observedStore) PutFirstToken(ctx context.Context, hash store.TokenHash,
 // ReplaceTokens implements store.Store.
 func (o *observedStore) ReplaceTokens(ctx context.Context, hash store.TokenHash, token store.Token) error {
 	ctx, c := o.putToken.begin(ctx)
-	err := o.Store.ReplaceTokens(ctx, hash, token)
+	err := o.inner.ReplaceTokens(ctx, hash, token)
 	c.end(err)
 	return err
 }
@@ -176,7 +184,7 @@ func (o *observedStore) ReplaceTokens(ctx context.Context, hash store.TokenHash,
 // Token implements store.Store.
 func (o *observedStore) Token(ctx context.Context, kind store.TokenKind, hash store.TokenHash) (store.Token, error) {
 	ctx, c := o.token.begin(ctx)
-	token, err := o.Store.Token(ctx, kind, hash)
+	token, err := o.inner.Token(ctx, kind, hash)
 	c.end(err)
 	return token, err
 }
@@ -186,7 +194,7 @@ func (o *observedStore) Attempt(
 	ctx context.Context, id store.ID, from store.Origin, limits store.AttemptLimits,
 ) (time.Duration, error) {
 	ctx, c := o.attempt.begin(ctx)
-	wait, err := o.Store.Attempt(ctx, id, from, limits)
+	wait, err := o.inner.Attempt(ctx, id, from, limits)
 	c.end(err)
 	return wait, err
 }
@@ -194,7 +202,7 @@ func (o *observedStore) Attempt(
 // Forgive implements store.Store.
 func (o *observedStore) Forgive(ctx context.Context, id store.ID, from store.Origin) error {
 	ctx, c := o.forgive.begin(ctx)
-	err := o.Store.Forgive(ctx, id, from)
+	err := o.inner.Forgive(ctx, id, from)
 	c.end(err)
 	return err
 }
@@ -202,7 +210,7 @@ func (o *observedStore) Forgive(ctx context.Context, id store.ID, from store.Ori
 // Count implements store.Store.
 func (o *observedStore) Count(ctx context.Context) (store.Counts, error) {
 	ctx, c := o.count.begin(ctx)
-	counts, err := o.Store.Count(ctx)
+	counts, err := o.inner.Count(ctx)
 	c.end(err)
 	return counts, err
 }
@@ -210,7 +218,13 @@ func (o *observedStore) Count(ctx context.Context) (store.Counts, error) {
 // Check implements store.Store.
 func (o *observedStore) Check(ctx context.Context) error {
 	ctx, c := o.check.begin(ctx)
-	err := o.Store.Check(ctx)
+	err := o.inner.Check(ctx)
 	c.end(err)
 	return err
 }
+
+// String implements store.Store.
+func (o *observedStore) String() string { return o.inner.String() }
+
+// Close implements store.Store.
+func (o *observedStore) Close() error { return o.inner.Close() }

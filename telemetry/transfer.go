@@ -40,7 +40,7 @@ func (t *transfer) end() {
 
 // observedDraft implements store.Draft.
 type observedDraft struct {
-	store.Draft
+	inner     store.Draft
 	store     *observedStore
 	ctx       context.Context // of the draft: pieces have none
 	written   transfer
@@ -50,7 +50,7 @@ type observedDraft struct {
 
 // Write implements store.Draft.
 func (d *observedDraft) Write(p []byte) (int, error) {
-	n, err := d.written.piece(d.ctx, &d.store.write, func() (int, error) { return d.Draft.Write(p) })
+	n, err := d.written.piece(d.ctx, &d.store.write, func() (int, error) { return d.inner.Write(p) })
 	d.size += int64(n)
 	return n, err
 }
@@ -59,7 +59,7 @@ func (d *observedDraft) Write(p []byte) (int, error) {
 func (d *observedDraft) Commit(ctx context.Context, secret store.Secret) error {
 	d.written.end()
 	ctx, c := d.store.commit.begin(ctx)
-	err := d.Draft.Commit(ctx, secret)
+	err := d.inner.Commit(ctx, secret)
 	c.end(err)
 	if err == nil {
 		d.committed = true
@@ -72,17 +72,17 @@ func (d *observedDraft) Commit(ctx context.Context, secret store.Secret) error {
 func (d *observedDraft) Discard() {
 	d.written.end()
 	if d.committed {
-		d.Draft.Discard()
+		d.inner.Discard()
 		return
 	}
 	_, c := d.store.discard.begin(d.ctx)
-	d.Draft.Discard()
+	d.inner.Discard()
 	c.end(nil)
 }
 
 // observedClaim implements store.Claim.
 type observedClaim struct {
-	store.Claim
+	inner store.Claim
 	store *observedStore
 	ctx   context.Context // of the claim: pieces have none
 	read  transfer
@@ -90,14 +90,14 @@ type observedClaim struct {
 
 // Read implements store.Claim.
 func (c *observedClaim) Read(p []byte) (int, error) {
-	return c.read.piece(c.ctx, &c.store.read, func() (int, error) { return c.Claim.Read(p) })
+	return c.read.piece(c.ctx, &c.store.read, func() (int, error) { return c.inner.Read(p) })
 }
 
 // Undo implements store.Claim.
 func (c *observedClaim) Undo(ctx context.Context) error {
 	c.read.end()
 	ctx, undo := c.store.undo.begin(ctx)
-	err := c.Claim.Undo(ctx)
+	err := c.inner.Undo(ctx)
 	undo.end(err)
 	return err
 }
@@ -106,16 +106,19 @@ func (c *observedClaim) Undo(ctx context.Context) error {
 func (c *observedClaim) Release() error {
 	c.read.end()
 	_, release := c.store.release.begin(c.ctx)
-	err := c.Claim.Release()
+	err := c.inner.Release()
 	release.end(err)
 	return err
 }
 
-// Finish implements store.Claim.
-func (c *observedClaim) Finish(ctx context.Context) error {
-	c.read.end()
-	ctx, finish := c.store.finish.begin(ctx)
-	err := c.Claim.Finish(ctx)
-	finish.end(err)
-	return err
-}
+// Size implements store.Claim.
+func (c *observedClaim) Size() int64 { return c.inner.Size() }
+
+// First implements store.Claim.
+func (c *observedClaim) First() bool { return c.inner.First() }
+
+// Lease implements store.Claim.
+func (c *observedClaim) Lease() time.Duration { return c.inner.Lease() }
+
+// SeekTo implements store.Claim.
+func (c *observedClaim) SeekTo(offset int64) error { return c.inner.SeekTo(offset) }

@@ -55,18 +55,18 @@ func Export(ctx context.Context, m *Metrics, version string, report func(error))
 	}
 	spans, err := autoexport.NewSpanExporter(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("exporting traces: %w", err)
+		return nil, fmt.Errorf("exporting traces (OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_PROTOCOL): %w", err)
 	}
 	autoexport.WithFallbackMetricProducer(func(context.Context) (sdkmetric.Producer, error) {
 		return prometheusbridge.NewMetricProducer(prometheusbridge.WithGatherer(m.registry)), nil
 	})
 	reader, err := autoexport.NewMetricReader(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("exporting metrics: %w", err)
+		return nil, fmt.Errorf("exporting metrics (OTEL_METRICS_EXPORTER, OTEL_EXPORTER_OTLP_PROTOCOL): %w", err)
 	}
 	records, err := autoexport.NewLogExporter(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("exporting the log: %w", err)
+		return nil, fmt.Errorf("exporting the log (OTEL_LOGS_EXPORTER, OTEL_EXPORTER_OTLP_PROTOCOL): %w", err)
 	}
 	traces := sdktrace.NewTracerProvider(sdktrace.WithResource(about), sdktrace.WithBatcher(spans))
 	metrics := sdkmetric.NewMeterProvider(sdkmetric.WithResource(about), sdkmetric.WithReader(reader))

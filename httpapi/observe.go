@@ -34,7 +34,7 @@ func (s *Server) observe(rw http.ResponseWriter, r *http.Request) (*response, *h
 
 // observed tells of a request that is over.
 func (s *Server) observed(w *response, r *http.Request) {
-	route, method, took := s.route(r), knownMethod(r.Method), time.Since(w.start)
+	route, method, took := routeOf(r), knownMethod(r.Method), time.Since(w.start)
 	s.metrics.RequestEnds(route, method, w.status, took)
 	if operation := operationOf(r); operation != "" && w.status >= http.StatusBadRequest {
 		s.metrics.Refused(operation, w.status)
@@ -63,17 +63,15 @@ func (s *Server) observed(w *response, r *http.Request) {
 	event.Msg("request")
 }
 
-// route names the route that a request took: a pattern, and one name for all files of the pages, since theirs change with
-// each version.
-func (s *Server) route(r *http.Request) string {
-	switch r.Pattern {
-	case "", "/":
+// routeOf names the route that a request took: a pattern, and one name for all files whose names change with each version.
+func routeOf(r *http.Request) string {
+	switch {
+	case r.Pattern == "" || r.Pattern == "/":
 		return noRoute
-	case "/{$}":
+	case r.Pattern == "/{$}":
 		return "/"
-	}
-	if _, ok := s.pages.files[r.Pattern]; ok {
-		return "file"
+	case strings.HasPrefix(r.Pattern, "/"+hashedDir):
+		return "/" + hashedDir
 	}
 	return r.Pattern
 }

@@ -15,6 +15,7 @@ import (
 	"hakanai/store"
 	"hakanai/store/embedded"
 	"hakanai/store/valkey"
+	"hakanai/telemetry"
 )
 
 // storePlace says which store is used, and where it is.
@@ -23,6 +24,7 @@ type storePlace struct {
 	replicas int
 	strict   bool
 	dataDir  string
+	expired  func(secrets int) // learns how many ended unread, if the store can tell; nil for nobody
 }
 
 // placeFlags say where secrets are kept.
@@ -94,14 +96,30 @@ func withUnsafeHint(err error) error {
 	return withHint(err, "change the settings of Valkey, or run without --strict-store-check")
 }
 
+// openObserved opens the store of a server.
+func (place storePlace) openObserved(o observers, refuse func(error)) (store.Store, error) {
+	system := "valkey"
+	if place.dsn == nil {
+		system, place.expired = "", o.metrics.CountExpired()
+	}
+	secrets, err := place.open(o.log, refuse)
+	if err != nil {
+		return nil, err
+	}
+	secrets = telemetry.Store(secrets, o.metrics, o.exporter.Tracer(), system)
+	o.metrics.Watch(secrets)
+	return secrets, nil
+}
+
 // open opens the store. A Valkey need not be there yet. With strict checking, refuse is called if it must not be used.
 func (place storePlace) open(log zerolog.Logger, refuse func(error)) (store.Store, error) {
 	if place.dsn != nil {
 		return valkey.Open(place.valkeyOptions(log, refuse)), nil
 	}
 	secrets, err := embedded.Open(embedded.Options{
-		Dir:    place.dataDir,
-		Report: func(err error) { log.Error().Err(err).Msg("the embedded store has met a problem") },
+		Dir:     place.dataDir,
+		Expired: place.expired,
+		Report:  func(err error) { log.Error().Err(err).Msg("the embedded store has met a problem") },
 	})
 	if errors.Is(err, store.ErrInUse) {
 		return nil, withHint(err, "another hakanai serve is running on this directory: stop it, or choose another --data-dir")

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/signal"
 	"slices"
 	"strconv"
 	"syscall"
 	"time"
 
-	"github.com/rs/zerolog"
 	"github.com/urfave/cli/v2"
 
 	"hakanai/httpapi"
@@ -20,7 +18,7 @@ import (
 
 func (p *program) serveCommand() *cli.Command {
 	limit, maxTTL := size(httpapi.DefaultUploadSizeLimit), duration(httpapi.DefaultMaxTTL)
-	access := newAccessFlags()
+	access, observing := newAccessFlags(), newTelemetryFlags()
 	return &cli.Command{
 		Name:      "serve",
 		Usage:     "run the server",
@@ -41,7 +39,7 @@ func (p *program) serveCommand() *cli.Command {
 				Name: "max-ttl", EnvVars: []string{"HAKANAI_MAX_TTL"}, Value: &maxTTL,
 				Usage: "the longest `TIME` a secret may wait",
 			},
-		}, placeFlags(), access.flags(), legalFlags()),
+		}, placeFlags(), access.flags(), legalFlags(), observing.flags()),
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return usageError("serve takes no arguments, and there is %q", c.Args().First())
@@ -65,6 +63,9 @@ func (p *program) serveCommand() *cli.Command {
 			if err := readLegal(c, &options.server); err != nil {
 				return err
 			}
+			if options.telemetry, err = observing.read(c, options.address); err != nil {
+				return err
+			}
 			return p.serve(c.Context, options)
 		},
 	}
@@ -72,9 +73,10 @@ func (p *program) serveCommand() *cli.Command {
 
 // serveOptions are the settings of serve, checked.
 type serveOptions struct {
-	address string
-	store   storePlace
-	server  httpapi.Options // without Store and Log
+	address   string
+	store     storePlace
+	telemetry telemetryOptions
+	server    httpapi.Options // without Store and what observes
 }
 
 // serve runs the server until it is told to stop. The first signal stops it gently, a second one at once.
@@ -86,12 +88,22 @@ func (p *program) serve(ctx context.Context, options serveOptions) (err error) {
 	ctx, refuse := context.WithCancelCause(ctx)
 	defer refuse(nil)
 
-	log := p.logger()
-	secrets, err := options.store.open(log, refuse)
+	observers, err := p.observe(ctx, options.telemetry)
+	if err != nil {
+		return err
+	}
+	defer observers.exporter.Close()
+	log := observers.log
+	secrets, err := options.store.openObserved(observers, refuse)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, secrets.Close()) }()
+	metrics, stopMetrics, err := observers.serveMetrics(ctx, options.telemetry.metrics)
+	if err != nil {
+		return err
+	}
+	defer stopMetrics()
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", options.address)
 	if err != nil {
@@ -112,8 +124,14 @@ func (p *program) serve(ctx context.Context, options serveOptions) (err error) {
 		}
 	}
 	options.server.Store, options.server.Log = secrets, log
+	options.server.Metrics, options.server.Tracer = observers.metrics, observers.exporter.Tracer()
+	options.server.LogSecretIDs = options.telemetry.secretIDs
 	server := httpapi.New(options.server)
-	log.Info().Str("address", address).Str("store", secrets.String()).Str("version", release()).Msg("listening")
+	started := log.Info().Str("address", address).Str("store", secrets.String()).Str("version", release())
+	if metrics != "" {
+		started = started.Str("metrics", metrics)
+	}
+	started.Msg("listening")
 	if err := server.Serve(ctx, listener); err != nil {
 		return err
 	}
@@ -122,13 +140,4 @@ func (p *program) serve(ctx context.Context, options serveOptions) (err error) {
 	}
 	log.Info().Msg("stopped")
 	return nil
-}
-
-// logger writes for people on a terminal, and JSON elsewhere.
-func (p *program) logger() zerolog.Logger {
-	out := p.err
-	if file, ok := out.(*os.File); ok && isTerminal(file) {
-		out = zerolog.ConsoleWriter{Out: file, TimeFormat: time.TimeOnly}
-	}
-	return zerolog.New(out).Level(zerolog.InfoLevel).With().Timestamp().Logger()
 }

@@ -20,6 +20,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 		s.failWith(w, r, err)
 		return
 	}
+	about(w).note(id)
 	s.answer(w, r, api.CreateResponse{ID: id.String()}) // if the caller is gone the secret expires unread
 }
 

@@ -71,7 +71,7 @@ func (s *Server) failWith(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, store.ErrGone):
 		s.fail(w, r, http.StatusGone, "the secret is gone: somebody has retrieved it")
 	case errors.Is(err, store.ErrFull):
-		s.log.Warn().Err(err).Msg("the store is full")
+		s.log.Warn().EmbedObject(about(w)).Err(err).Msg("the store is full")
 		s.fail(w, r, http.StatusInsufficientStorage, "the store is full: nothing was stored")
 	case errors.Is(err, store.ErrDown): // the store itself has said so, once
 		s.fail(w, r, http.StatusServiceUnavailable, "the store is not available: try again soon")
@@ -83,10 +83,10 @@ func (s *Server) failWith(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, context.Canceled), errors.Is(err, errCaller):
 		s.fail(w, r, http.StatusServiceUnavailable, "the caller has gone away: nothing was done")
 	case errors.Is(err, store.ErrClockJump):
-		s.log.Warn().Err(err).Msg("the store accepts nothing new until it is certain of the time")
+		s.log.Warn().EmbedObject(about(w)).Err(err).Msg("the store accepts nothing new until it is certain of the time")
 		s.fail(w, r, http.StatusServiceUnavailable, "the server's clock is being set: try again soon")
 	default:
-		s.log.Error().Err(err).Msg("the store failed")
+		s.log.Error().EmbedObject(about(w)).Err(err).Msg("the store failed")
 		s.fail(w, r, http.StatusServiceUnavailable, "the store is not available: try again soon")
 	}
 }

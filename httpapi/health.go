@@ -36,7 +36,7 @@ func (s *Server) storeIsWell(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	if !errors.Is(err, store.ErrDown) { // which the store itself has said
-		s.log.Error().Err(err).Msg("the store is not healthy")
+		s.log.Error().EmbedObject(about(w)).Err(err).Msg("the store is not healthy")
 	}
 	s.fail(w, r, http.StatusServiceUnavailable, "store")
 	return false

@@ -22,11 +22,16 @@ import (
 func (s *Server) link(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Vary", "User-Agent, Accept")
 	w.Header().Set("Cache-Control", noStore)
-	if strings.HasPrefix(r.UserAgent(), api.UserAgentPrefix) && !strings.Contains(r.Header.Get("Accept"), "text/html") {
+	if isClient(r) {
 		s.only(s.secret, http.MethodGet, http.MethodDelete)(w, r)
 		return
 	}
 	s.only(s.linkPage, http.MethodGet, http.MethodHead)(w, r)
+}
+
+// isClient tells command-line clients, which want the ciphertext, from everybody else.
+func isClient(r *http.Request) bool {
+	return strings.HasPrefix(r.UserAgent(), api.UserAgentPrefix) && !strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // linkPage is the page on which a person may decide to open the secret.
@@ -127,9 +132,12 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, claim store.Cla
 		defer done()
 		err = s.send(w, r, claim)
 	}
+	if claim.First() && (err == nil || sent() > before) {
+		s.metrics.Retrieved()
+	}
 	if err == nil {
 		if err := claim.Release(); err != nil {
-			s.log.Error().Err(err).Msg("a retrieved ciphertext was not destroyed")
+			s.log.Error().EmbedObject(about(w)).Err(err).Msg("a retrieved ciphertext was not destroyed")
 		}
 		return nil
 	}
@@ -138,9 +146,10 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, claim store.Cla
 			err = errors.Join(err, release)
 		}
 		if claim.Lease() > 0 {
-			s.log.Info().Err(err).Msg("a secret is still on its way: the connection broke, and its claimant may ask again")
+			s.log.Info().EmbedObject(about(w)).Err(err).
+				Msg("a secret is still on its way: the connection broke, and its claimant may ask again")
 		} else {
-			s.log.Warn().Err(err).Msg("a secret was lost on its way: the connection broke")
+			s.log.Warn().EmbedObject(about(w)).Err(err).Msg("a secret was lost on its way: the connection broke")
 		}
 		panic(http.ErrAbortHandler)
 	}
@@ -149,7 +158,7 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, claim store.Cla
 	defer cancel()
 	undoErr := claim.Undo(undo)
 	if undoErr != nil && !errors.Is(undoErr, store.ErrNotFound) && !errors.Is(undoErr, store.ErrGone) {
-		s.log.Error().Err(undoErr).Msg("a claim was not undone")
+		s.log.Error().EmbedObject(about(w)).Err(undoErr).Msg("a claim was not undone")
 	}
 	return err
 }

@@ -20,6 +20,7 @@ import (
 
 	"hakanai/httpapi/api"
 	"hakanai/store"
+	"hakanai/telemetry"
 	"hakanai/webui"
 )
 
@@ -51,6 +52,10 @@ type Options struct {
 
 	// Impressum and Privacy are the operator's texts, plain, for pages of their own; "" for none.
 	Impressum, Privacy string
+
+	Metrics      *telemetry.Metrics // some that nobody reads by default
+	Tracer       *telemetry.Tracer  // nil for no traces
+	LogSecretIDs bool               // requests are logged with the ids of their secrets
 }
 
 // The defaults of Options.
@@ -86,6 +91,10 @@ type Server struct {
 	showTokenInput     bool
 	impressum, privacy string
 
+	metrics *telemetry.Metrics
+	tracer  *telemetry.Tracer
+	secrets *secretNames
+
 	handler   http.Handler // what Serve serves: the server itself, unless a test looks on
 	mux       router
 	pages     pages
@@ -119,6 +128,9 @@ func New(options Options) *Server {
 		impressum:          options.Impressum,
 		privacy:            options.Privacy,
 
+		metrics: options.Metrics,
+		tracer:  options.Tracer,
+
 		pages:     readPages(webui.Files()),
 		transfers: make(chan struct{}, maxTransfers),
 	}
@@ -137,6 +149,10 @@ func New(options Options) *Server {
 	if s.addressHeader == "" {
 		s.addressHeader = DefaultAddressHeader
 	}
+	if s.metrics == nil {
+		s.metrics = telemetry.NewMetrics("")
+	}
+	s.secrets = newSecretNames(options.LogSecretIDs)
 	s.buffers.New = func() any { return new(transferBuffer) }
 	s.health.check = s.store.Check
 	s.handler = s
@@ -192,20 +208,19 @@ func (s *Server) only(handler http.HandlerFunc, methods ...string) http.HandlerF
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	start := time.Now()
-	w := &response{ResponseWriter: rw}
+	w, r := s.observe(rw, r)
 	s.setHeaders(w.Header(), r)
 	defer func() {
 		if p := recover(); p != nil {
 			s.panicked(w, r, p)
 		}
-		s.logRequest(w, r, start)
+		s.observed(w, r)
 		if w.abort {
 			panic(http.ErrAbortHandler) // net/http's way to cut the connection
 		}
 	}()
 	if r.ContentLength != 0 { // a body that nobody reads must not keep net/http waiting for its end
-		_ = http.NewResponseController(rw).SetReadDeadline(start.Add(readHeaderTimeout))
+		_ = http.NewResponseController(rw).SetReadDeadline(w.start.Add(readHeaderTimeout))
 	}
 	// Only the plain spelling of a path is one: nothing is cleaned, unescaped or redirected on the way to a secret.
 	if r.URL.RawPath != "" || path.Clean(r.URL.Path) != r.URL.Path {
@@ -221,65 +236,10 @@ func (s *Server) panicked(w *response, r *http.Request, p any) {
 		w.abort = true
 		return
 	}
-	s.log.Error().Str("stack", string(debug.Stack())).Msg("a request's handler panicked")
+	s.log.Error().EmbedObject(w).Str("stack", string(debug.Stack())).Msg("a request's handler panicked")
 	if w.status == 0 {
 		s.fail(w, r, http.StatusInternalServerError, "something went wrong here")
 	} else {
 		w.abort = true
 	}
 }
-
-// logRequest writes one line. What it may say is what is listed here, and no more: never a path, a header, an address.
-func (s *Server) logRequest(w *response, r *http.Request, start time.Time) {
-	route := r.Pattern
-	if route == "" || route == "/" {
-		route = "none"
-	}
-	level := zerolog.InfoLevel
-	if route == "/ready" || route == "/healthy" {
-		level = zerolog.DebugLevel
-	}
-	s.log.WithLevel(level).
-		Str("method", knownMethod(r.Method)).
-		Str("route", route).
-		Int("status", w.status).
-		Int64("bytes", w.written).
-		Dur("ms", time.Since(start)).
-		Msg("request")
-}
-
-func knownMethod(method string) string {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
-		http.MethodConnect, http.MethodOptions, http.MethodTrace:
-		return method
-	}
-	return "other"
-}
-
-// response remembers what was answered.
-type response struct {
-	http.ResponseWriter
-	status  int
-	written int64
-	abort   bool // cut the connection instead of ending the answer
-}
-
-func (w *response) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *response) Write(p []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
-	n, err := w.ResponseWriter.Write(p)
-	w.written += int64(n)
-	return n, err
-}
-
-// Unwrap lets http.ResponseController reach what is below.
-func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }

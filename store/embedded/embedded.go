@@ -36,6 +36,8 @@ type Options struct {
 	Wall   func() time.Time // the machine's clock, time.Now by default
 	// Report is told of errors that no caller is there to see: a failed clean-up, damage that was found.
 	Report func(error)
+	// Expired is told how many secrets have ended before anybody claimed them, as they are removed.
+	Expired func(secrets int)
 }
 
 // Store implements store.Store in one directory. See the package comment.
@@ -43,6 +45,7 @@ type Store struct {
 	dir    string
 	random io.Reader
 	report func(error)
+	ended  func(secrets int)
 
 	clock   *clock
 	index   *index
@@ -61,12 +64,15 @@ var _ store.Store = (*Store)(nil)
 // Open opens the data directory, and makes it when it is not there. What a crash left over is removed.
 // Errors: store.ErrInUse when another process has the directory open.
 func Open(options Options) (*Store, error) {
-	s := &Store{dir: options.Dir, random: options.Random, report: options.Report}
+	s := &Store{dir: options.Dir, random: options.Random, report: options.Report, ended: options.Expired}
 	if s.random == nil {
 		s.random = rand.Reader
 	}
 	if s.report == nil {
 		s.report = func(error) {}
+	}
+	if s.ended == nil {
+		s.ended = func(int) {}
 	}
 	if err := makeDir(s.dir); err != nil {
 		return nil, err

@@ -58,6 +58,7 @@ func (s *Store) removeEnded(ctx context.Context) error {
 			return err
 		}
 		s.secrets.Add(-secrets)
+		s.ended(int(secrets))
 		s.tokens.Store(tokens)
 		for _, n := range gone {
 			if err := s.blobs.destroy(n); err != nil {

@@ -23,7 +23,7 @@ func (s *Server) link(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Vary", "User-Agent, Accept")
 	w.Header().Set("Cache-Control", noStore)
 	if strings.HasPrefix(r.UserAgent(), api.UserAgentPrefix) && !strings.Contains(r.Header.Get("Accept"), "text/html") {
-		s.only(s.secret, http.MethodGet, http.MethodDelete)(w, r)
+		s.only(s.guarded(s.secret), http.MethodGet, http.MethodDelete)(w, r)
 		return
 	}
 	s.only(s.linkPage, http.MethodGet, http.MethodHead)(w, r)
@@ -126,6 +126,9 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, claim store.Cla
 	if err == nil {
 		defer done()
 		err = s.send(w, r, claim)
+	}
+	if err == nil || sent() > before {
+		s.retrieved(r)
 	}
 	if err == nil {
 		if err := claim.Release(); err != nil {

@@ -51,6 +51,12 @@ type Options struct {
 
 	// Impressum and Privacy are the operator's texts, plain, for pages of their own; "" for none.
 	Impressum, Privacy string
+
+	// Origins are those whose pages may use the API from a browser, besides this server's own. See ParseOrigin.
+	Origins []string
+
+	// Notify learns of every secret that is created or retrieved. It must return at once. nil for nobody.
+	Notify func(api.Event)
 }
 
 // The defaults of Options.
@@ -85,6 +91,8 @@ type Server struct {
 
 	showTokenInput     bool
 	impressum, privacy string
+	origins            origins
+	notify             func(api.Event)
 
 	mux       http.ServeMux
 	pages     pages
@@ -117,6 +125,8 @@ func New(options Options) *Server {
 		showTokenInput:     options.ShowTokenInput,
 		impressum:          options.Impressum,
 		privacy:            options.Privacy,
+		origins:            newOrigins(options.Origins),
+		notify:             options.Notify,
 
 		pages:     readPages(webui.Files()),
 		transfers: make(chan struct{}, maxTransfers),
@@ -136,6 +146,9 @@ func New(options Options) *Server {
 	if s.addressHeader == "" {
 		s.addressHeader = DefaultAddressHeader
 	}
+	if s.notify == nil {
+		s.notify = func(api.Event) {}
+	}
 	s.buffers.New = func() any { return new(transferBuffer) }
 	s.health.check = s.store.Check
 	s.routes()
@@ -145,12 +158,12 @@ func New(options Options) *Server {
 // routes names every path. Methods are checked by the handlers: a GET pattern of ServeMux answers HEAD too, and a HEAD
 // must not consume a secret.
 func (s *Server) routes() {
-	s.mux.HandleFunc(api.SecretPath, s.only(s.create, http.MethodPost))
-	s.mux.HandleFunc(api.SecretPath+"/{id}", s.only(s.secret, http.MethodGet, http.MethodDelete))
+	s.mux.HandleFunc(api.SecretPath, s.shared(s.only(s.guarded(s.create), http.MethodPost)))
+	s.mux.HandleFunc(api.SecretPath+"/{id}", s.shared(s.only(s.guarded(s.secret), http.MethodGet, http.MethodDelete)))
 	s.mux.HandleFunc(api.LinkPath+"/{id}", s.link)
-	s.mux.HandleFunc(api.ConfigPath, s.only(s.config, http.MethodGet, http.MethodHead))
+	s.mux.HandleFunc(api.ConfigPath, s.shared(s.only(s.config, http.MethodGet, http.MethodHead)))
 	if s.adminTokens {
-		s.mux.HandleFunc(api.AdminTokensPath, s.only(s.makeToken, http.MethodPost))
+		s.mux.HandleFunc(api.AdminTokensPath, s.only(s.guarded(s.makeToken), http.MethodPost))
 	}
 	s.mux.HandleFunc("/ready", s.only(s.ready, http.MethodGet, http.MethodHead))
 	s.mux.HandleFunc("/healthy", s.only(s.healthy, http.MethodGet, http.MethodHead))

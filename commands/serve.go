@@ -3,11 +3,9 @@ package commands
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/signal"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -16,32 +14,27 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"hakanai/httpapi"
+	"hakanai/webhook"
 )
 
 func (p *program) serveCommand() *cli.Command {
 	limit, maxTTL := size(httpapi.DefaultUploadSizeLimit), duration(httpapi.DefaultMaxTTL)
-	access := newAccessFlags()
+	access, hooks, origins := newAccessFlags(), newWebhookFlags(), originList(nil)
+	flags := inCategories(
+		category{"Server", serverFlags()},
+		category{"Store", placeFlags()},
+		category{"Access", access.flags()},
+		category{"Limits", append(limitFlags(&limit, &maxTTL), access.limitFlags()...)},
+		category{"Proxies", access.proxyFlags()},
+		category{"Web pages", append(pageFlags(), originsFlag(&origins))},
+		category{"Webhooks", hooks.flags()},
+	)
+	defaults := defaultSettings(flags)
 	return &cli.Command{
 		Name:      "serve",
 		Usage:     "run the server",
 		UsageText: "hakanai serve [--data-dir DIR | --redis-dsn DSN] [--listen ADDRESS] [--port PORT]",
-		Flags: slices.Concat([]cli.Flag{
-			&cli.IntFlag{
-				Name: "port", EnvVars: []string{"HAKANAI_PORT"}, Value: 8080, Usage: "the `PORT` to listen on",
-			},
-			&cli.StringFlag{
-				Name: "listen", EnvVars: []string{"HAKANAI_LISTEN_ADDRESS"}, Value: "127.0.0.1",
-				Usage: "the `ADDRESS` to listen on",
-			},
-			&cli.GenericFlag{
-				Name: "upload-size-limit", EnvVars: []string{"HAKANAI_UPLOAD_SIZE_LIMIT"}, Value: &limit,
-				Usage: "the `SIZE` a secret may have, before encryption and encoding",
-			},
-			&cli.GenericFlag{
-				Name: "max-ttl", EnvVars: []string{"HAKANAI_MAX_TTL"}, Value: &maxTTL,
-				Usage: "the longest `TIME` a secret may wait",
-			},
-		}, placeFlags(), access.flags(), legalFlags()),
+		Flags:     flags,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return usageError("serve takes no arguments, and there is %q", c.Args().First())
@@ -57,7 +50,7 @@ func (p *program) serveCommand() *cli.Command {
 			options := serveOptions{
 				address: net.JoinHostPort(c.String("listen"), strconv.Itoa(port)),
 				store:   place,
-				server:  httpapi.Options{UploadSizeLimit: int64(limit), MaxTTL: time.Duration(maxTTL)},
+				server:  httpapi.Options{UploadSizeLimit: int64(limit), MaxTTL: time.Duration(maxTTL), Origins: origins},
 			}
 			if err := access.read(c, &options.server); err != nil {
 				return err
@@ -65,7 +58,38 @@ func (p *program) serveCommand() *cli.Command {
 			if err := readLegal(c, &options.server); err != nil {
 				return err
 			}
+			if options.webhook, err = hooks.read(c); err != nil {
+				return err
+			}
+			options.changed = defaults.changed(c)
 			return p.serve(c.Context, options)
+		},
+	}
+}
+
+// serverFlags say where the server listens.
+func serverFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.IntFlag{
+			Name: "port", EnvVars: []string{"HAKANAI_PORT"}, Value: 8080, Usage: "the `PORT` to listen on",
+		},
+		&cli.StringFlag{
+			Name: "listen", EnvVars: []string{"HAKANAI_LISTEN_ADDRESS"}, Value: "127.0.0.1",
+			Usage: "the `ADDRESS` to listen on",
+		},
+	}
+}
+
+// limitFlags say how large a secret may be, and how long it may wait.
+func limitFlags(limit *size, maxTTL *duration) []cli.Flag {
+	return []cli.Flag{
+		&cli.GenericFlag{
+			Name: "upload-size-limit", EnvVars: []string{"HAKANAI_UPLOAD_SIZE_LIMIT"}, Value: limit,
+			Usage: "the `SIZE` a secret may have, before encryption and encoding",
+		},
+		&cli.GenericFlag{
+			Name: "max-ttl", EnvVars: []string{"HAKANAI_MAX_TTL"}, Value: maxTTL,
+			Usage: "the longest `TIME` a secret may wait",
 		},
 	}
 }
@@ -74,7 +98,9 @@ func (p *program) serveCommand() *cli.Command {
 type serveOptions struct {
 	address string
 	store   storePlace
-	server  httpapi.Options // without Store and Log
+	server  httpapi.Options // without Store, Log and Notify
+	webhook webhook.Options // without URL: none
+	changed settings        // what is not a default, to be shown
 }
 
 // serve runs the server until it is told to stop. The first signal stops it gently, a second one at once.
@@ -87,15 +113,16 @@ func (p *program) serve(ctx context.Context, options serveOptions) (err error) {
 	defer refuse(nil)
 
 	log := p.logger()
+	log.Info().Str("version", release()).Any("settings", options.changed).Msg("starting")
 	secrets, err := options.store.open(log, refuse)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, secrets.Close()) }()
 
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", options.address)
+	listener, err := listen(ctx, options.address)
 	if err != nil {
-		return withHint(fmt.Errorf("listening: %w", err), "choose another address with --listen and --port")
+		return err
 	}
 	address := "http://" + listener.Addr().String()
 	introduced, err := p.introduce(ctx, log, secrets, address, options.server.AdminTokens)
@@ -112,9 +139,16 @@ func (p *program) serve(ctx context.Context, options serveOptions) (err error) {
 		}
 	}
 	options.server.Store, options.server.Log = secrets, log
+	notify, drain := startWebhooks(ctx, options.webhook, log)
+	options.server.Notify = notify
 	server := httpapi.New(options.server)
 	log.Info().Str("address", address).Str("store", secrets.String()).Str("version", release()).Msg("listening")
-	if err := server.Serve(ctx, listener); err != nil {
+	stopping := tellSystemd(ctx, log)
+	err = server.Serve(ctx, listener)
+	refuse(nil) // stopping, whatever the reason
+	stopping()
+	drain()
+	if err != nil {
 		return err
 	}
 	if err := context.Cause(ctx); errors.Is(err, errUnsafeStore) {

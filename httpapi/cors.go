@@ -52,11 +52,14 @@ const corsMaxAge = 10 * 60
 
 // shared lets pages of the listed origins read a handler's answers. Browsers do not apply the
 // Cross-Origin-Resource-Policy of all answers to what is asked for in this way.
-func (s *Server) shared(handler http.HandlerFunc) http.Handler {
-	if s.origins.cors == nil {
-		return handler
+func (s *Server) shared(handler http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if s.origins.cors == nil {
+			handler(w, r)
+			return
+		}
+		s.origins.cors.ServeHTTP(w, r, handler)
 	}
-	return s.origins.cors.Handler(handler)
 }
 
 // guarded keeps pages of origins that are not listed away from a handler, whatever the method: a GET consumes.

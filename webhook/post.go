@@ -65,7 +65,7 @@ func (e statusError) Error() string {
 
 // post makes one try.
 func (s *Sender) post(ctx context.Context, d *delivery) error {
-	ctx, cancel := context.WithTimeout(ctx, tryTime)
+	ctx, cancel := context.WithTimeout(ctx, s.tryTime)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.options.URL, bytes.NewReader(d.body))
 	if err != nil {

@@ -61,6 +61,7 @@ type Sender struct {
 	client   *http.Client
 	resolver *net.Resolver         // nil for the system's
 	inside   func(netip.Addr) bool // addresses that need AllowPrivate
+	tryTime  time.Duration
 
 	queue   chan *delivery // has room for all that are pending
 	stop    context.CancelFunc
@@ -89,7 +90,7 @@ func New(options Options) *Sender {
 
 func newSender(options Options) *Sender {
 	s := &Sender{
-		options: options, headers: allowedHeaders(options.Headers), inside: isInside,
+		options: options, headers: allowedHeaders(options.Headers), inside: isInside, tryTime: tryTime,
 		queue: make(chan *delivery, queueLength), closing: make(chan struct{}), idle: make(chan struct{}),
 	}
 	if s.options.Backoff == nil {

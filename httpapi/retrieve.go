@@ -127,7 +127,7 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, claim store.Cla
 		defer done()
 		err = s.send(w, r, claim)
 	}
-	if err == nil || sent() > before {
+	if claim.First() && (err == nil || sent() > before) {
 		s.retrieved(r)
 	}
 	if err == nil {

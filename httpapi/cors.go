@@ -39,9 +39,9 @@ func newOrigins(list []string) origins {
 		AllowOriginFunc: func(origin string) bool { return listed[origin] }, // to the letter, as browsers write it
 		AllowedMethods:  []string{http.MethodGet, http.MethodPost, http.MethodDelete},
 		AllowedHeaders: []string{
-			"Content-Type", "Authorization", api.PassphraseHeader, "X-Hakanai-Claim", "X-Request-Id", "Range",
+			"Content-Type", "Authorization", api.PassphraseHeader, api.ClaimHeader, "X-Request-Id", "Range",
 		},
-		ExposedHeaders: []string{"Content-Length", "Content-Range", "Accept-Ranges", "X-Hakanai-Lease", "Retry-After"},
+		ExposedHeaders: []string{"Content-Length", "Content-Range", "Accept-Ranges", api.LeaseHeader, "Retry-After"},
 		MaxAge:         corsMaxAge,
 	})
 	return o

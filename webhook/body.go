@@ -17,7 +17,7 @@ func DefaultHeaders() []string {
 // deniedHeaders carry what opens something. They are never told of, whatever is chosen.
 func deniedHeaders() []string {
 	return []string{
-		"authorization", "proxy-authorization", "cookie", "set-cookie", strings.ToLower(api.PassphraseHeader), "x-hakanai-claim",
+		"authorization", "proxy-authorization", "cookie", "set-cookie", strings.ToLower(api.PassphraseHeader), strings.ToLower(api.ClaimHeader),
 	}
 }
 

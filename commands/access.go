@@ -33,11 +33,26 @@ func newAccessFlags() *accessFlags {
 	}
 }
 
+// flags say who may do what.
 func (a *accessFlags) flags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{
 			Name: "allow-anonymous", EnvVars: []string{"HAKANAI_ALLOW_ANONYMOUS"}, Usage: "let callers without a token create secrets",
 		},
+		&cli.BoolFlag{
+			Name: "enable-admin-token", EnvVars: []string{"HAKANAI_ENABLE_ADMIN_TOKEN"},
+			Usage: "let who has the admin token make user tokens, from --trusted-ip-ranges",
+		},
+		&cli.GenericFlag{
+			Name: "trusted-ip-ranges", EnvVars: []string{"HAKANAI_TRUSTED_IP_RANGES"}, Value: &a.trustedRanges, DefaultText: "none",
+			Usage: "`RANGES` (CIDR, comma-separated) whose callers have no size limit and no quota, and alone may use the admin token",
+		},
+	}
+}
+
+// limitFlags say how much those may who have a limit.
+func (a *accessFlags) limitFlags() []cli.Flag {
+	return []cli.Flag{
 		&cli.GenericFlag{
 			Name: "anonymous-size-limit", EnvVars: []string{"HAKANAI_ANONYMOUS_UPLOAD_SIZE_LIMIT"}, Value: &a.anonymousLimit,
 			Usage: "the `SIZE` a secret of a caller without a token may have",
@@ -52,14 +67,12 @@ func (a *accessFlags) flags() []cli.Flag {
 			DefaultText: "2g, or as much as the largest secret needs",
 			Usage:       "the `SIZE` of all secrets together that may be stored with one token; none for any",
 		},
-		&cli.BoolFlag{
-			Name: "enable-admin-token", EnvVars: []string{"HAKANAI_ENABLE_ADMIN_TOKEN"},
-			Usage: "let who has the admin token make user tokens, from --trusted-ip-ranges",
-		},
-		&cli.GenericFlag{
-			Name: "trusted-ip-ranges", EnvVars: []string{"HAKANAI_TRUSTED_IP_RANGES"}, Value: &a.trustedRanges, DefaultText: "none",
-			Usage: "`RANGES` (CIDR, comma-separated) whose callers have no size limit and no quota, and alone may use the admin token",
-		},
+	}
+}
+
+// proxyFlags say who tells who the caller is.
+func (a *accessFlags) proxyFlags() []cli.Flag {
+	return []cli.Flag{
 		&cli.GenericFlag{
 			Name: "trusted-proxies", EnvVars: []string{"HAKANAI_TRUSTED_PROXIES"}, Value: &a.trustedProxies,
 			DefaultText: "loopback and private ranges",
@@ -76,10 +89,6 @@ func (a *accessFlags) flags() []cli.Flag {
 		&cli.StringFlag{
 			Name: "asn-header", EnvVars: []string{"HAKANAI_ASN_HEADER"}, DefaultText: "none",
 			Usage: "the `HEADER` in which proxies tell the number of the caller's autonomous system",
-		},
-		&cli.BoolFlag{
-			Name: "show-token-input", EnvVars: []string{"HAKANAI_SHOW_TOKEN_INPUT"},
-			Usage: "let the web page ask for a token even where none is needed",
 		},
 	}
 }

@@ -23,8 +23,15 @@ func (p page) help() string {
 			b.WriteString(strings.Join(wrap(line, helpWidth), "\n") + "\n")
 		}
 	}
-	b.WriteString("\nOPTIONS:\n")
-	for _, o := range append(p.flags, helpOption()) {
+	category := ""
+	for i, o := range append(p.flags, helpOption()) {
+		switch {
+		case i == 0 && o.Category == "", o.Category != category && o.Category == "":
+			b.WriteString("\nOPTIONS:\n")
+		case o.Category != category:
+			b.WriteString("\n" + strings.ToUpper(o.Category) + ":\n")
+		}
+		category = o.Category
 		o.help(&b)
 	}
 	return b.String()

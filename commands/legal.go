@@ -13,9 +13,13 @@ import (
 // maxLegalText bounds a text of the operator's, which is kept in memory.
 const maxLegalText = 256 << 10
 
-// legalFlags are the settings of serve that say what is published about who runs it.
-func legalFlags() []cli.Flag {
+// pageFlags are the settings of serve that say what its pages show, and what is published about who runs it.
+func pageFlags() []cli.Flag {
 	return []cli.Flag{
+		&cli.BoolFlag{
+			Name: "show-token-input", EnvVars: []string{"HAKANAI_SHOW_TOKEN_INPUT"},
+			Usage: "let the web page ask for a token even where none is needed",
+		},
 		&cli.StringFlag{
 			Name: "impressum-file", EnvVars: []string{"HAKANAI_IMPRESSUM_FILE"}, DefaultText: "none",
 			Usage: "the plain text in `FILE` becomes the page /impressum",

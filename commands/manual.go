@@ -35,6 +35,7 @@ type option struct {
 	Variables []string
 	Default   string // "" where there is none
 	Repeated  bool
+	Category  string // "" where there are none
 }
 
 // section is what is to be said of all commands.
@@ -92,6 +93,9 @@ func options(flags []cli.Flag) (all []option) {
 
 func newOption(flag cli.DocGenerationFlag) option {
 	o := option{Usage: flag.GetUsage(), Variables: flag.GetEnvVars()}
+	if categorized, ok := flag.(cli.CategorizableFlag); ok {
+		o.Category = categorized.GetCategory()
+	}
 	for _, name := range flag.Names() {
 		o.Names = append(o.Names, dashed(name))
 	}

@@ -3,10 +3,8 @@ package commands
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os/signal"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -14,32 +12,28 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"hakanai/httpapi"
+	"hakanai/webhook"
 )
 
 func (p *program) serveCommand() *cli.Command {
 	limit, maxTTL := size(httpapi.DefaultUploadSizeLimit), duration(httpapi.DefaultMaxTTL)
-	access, observing := newAccessFlags(), newTelemetryFlags()
+	access, hooks, observing, origins := newAccessFlags(), newWebhookFlags(), newTelemetryFlags(), originList(nil)
+	flags := inCategories(
+		category{"Server", serverFlags()},
+		category{"Store", placeFlags()},
+		category{"Access", access.flags()},
+		category{"Limits", append(limitFlags(&limit, &maxTTL), access.limitFlags()...)},
+		category{"Proxies", access.proxyFlags()},
+		category{"Web pages", append(pageFlags(), originsFlag(&origins))},
+		category{"Webhooks", hooks.flags()},
+		category{"Logs and metrics", observing.flags()},
+	)
+	defaults := defaultSettings(flags)
 	return &cli.Command{
 		Name:      "serve",
 		Usage:     "run the server",
 		UsageText: "hakanai serve --data-dir /var/lib/hakanai --allow-anonymous\nhakanai serve --redis-dsn redis://localhost:6379 --listen 0.0.0.0",
-		Flags: slices.Concat([]cli.Flag{
-			&cli.IntFlag{
-				Name: "port", EnvVars: []string{"HAKANAI_PORT"}, Value: 8080, Usage: "the `PORT` to listen on",
-			},
-			&cli.StringFlag{
-				Name: "listen", EnvVars: []string{"HAKANAI_LISTEN_ADDRESS"}, Value: "127.0.0.1",
-				Usage: "the `ADDRESS` to listen on",
-			},
-			&cli.GenericFlag{
-				Name: "upload-size-limit", EnvVars: []string{"HAKANAI_UPLOAD_SIZE_LIMIT"}, Value: &limit,
-				Usage: "the `SIZE` a secret may have, before encryption and encoding",
-			},
-			&cli.GenericFlag{
-				Name: "max-ttl", EnvVars: []string{"HAKANAI_MAX_TTL"}, Value: &maxTTL,
-				Usage: "the longest `TIME` a secret may wait",
-			},
-		}, placeFlags(), access.flags(), legalFlags(), observing.flags()),
+		Flags:     flags,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return usageError("serve takes no arguments, and there is %q", c.Args().First())
@@ -55,7 +49,7 @@ func (p *program) serveCommand() *cli.Command {
 			options := serveOptions{
 				address: net.JoinHostPort(c.String("listen"), strconv.Itoa(port)),
 				store:   place,
-				server:  httpapi.Options{UploadSizeLimit: int64(limit), MaxTTL: time.Duration(maxTTL)},
+				server:  httpapi.Options{UploadSizeLimit: int64(limit), MaxTTL: time.Duration(maxTTL), Origins: origins},
 			}
 			if err := access.read(c, &options.server); err != nil {
 				return err
@@ -66,7 +60,38 @@ func (p *program) serveCommand() *cli.Command {
 			if options.telemetry, err = observing.read(c, options.address); err != nil {
 				return err
 			}
+			if options.webhook, err = hooks.read(c); err != nil {
+				return err
+			}
+			options.changed = defaults.changed(c)
 			return p.serve(c.Context, options)
+		},
+	}
+}
+
+// serverFlags say where the server listens.
+func serverFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.IntFlag{
+			Name: "port", EnvVars: []string{"HAKANAI_PORT"}, Value: 8080, Usage: "the `PORT` to listen on",
+		},
+		&cli.StringFlag{
+			Name: "listen", EnvVars: []string{"HAKANAI_LISTEN_ADDRESS"}, Value: "127.0.0.1",
+			Usage: "the `ADDRESS` to listen on",
+		},
+	}
+}
+
+// limitFlags say how large a secret may be, and how long it may wait.
+func limitFlags(limit *size, maxTTL *duration) []cli.Flag {
+	return []cli.Flag{
+		&cli.GenericFlag{
+			Name: "upload-size-limit", EnvVars: []string{"HAKANAI_UPLOAD_SIZE_LIMIT"}, Value: limit,
+			Usage: "the `SIZE` a secret may have, before encryption and encoding",
+		},
+		&cli.GenericFlag{
+			Name: "max-ttl", EnvVars: []string{"HAKANAI_MAX_TTL"}, Value: maxTTL,
+			Usage: "the longest `TIME` a secret may wait",
 		},
 	}
 }
@@ -76,7 +101,9 @@ type serveOptions struct {
 	address   string
 	store     storePlace
 	telemetry telemetryOptions
-	server    httpapi.Options // without Store and what observes
+	server    httpapi.Options // without Store, Notify and what observes
+	webhook   webhook.Options // without URL: none
+	changed   settings        // what is not a default, to be shown
 }
 
 // serve runs the server until it is told to stop. The first signal stops it gently, a second one at once.
@@ -94,6 +121,7 @@ func (p *program) serve(ctx context.Context, options serveOptions) (err error) {
 	}
 	defer observers.exporter.Close()
 	log := observers.log
+	log.Info().Str("version", release()).Any("settings", options.changed).Msg("starting")
 	secrets, err := options.store.openObserved(observers, refuse)
 	if err != nil {
 		return err
@@ -105,9 +133,9 @@ func (p *program) serve(ctx context.Context, options serveOptions) (err error) {
 	}
 	defer stopMetrics()
 
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", options.address)
+	listener, err := listen(ctx, options.address)
 	if err != nil {
-		return withHint(fmt.Errorf("listening: %w", err), "choose another address with --listen and --port")
+		return err
 	}
 	address := "http://" + listener.Addr().String()
 	introduced, err := p.introduce(ctx, log, secrets, address, options.server.AdminTokens)
@@ -126,13 +154,21 @@ func (p *program) serve(ctx context.Context, options serveOptions) (err error) {
 	options.server.Store, options.server.Log = secrets, log
 	options.server.Metrics, options.server.Tracer = observers.metrics, observers.exporter.Tracer()
 	options.server.LogSecretIDs = options.telemetry.secretIDs
+	options.webhook.Result = observers.metrics.WebhookDelivery
+	notify, drain := startWebhooks(ctx, options.webhook, log)
+	options.server.Notify = notify
 	server := httpapi.New(options.server)
 	started := log.Info().Str("address", address).Str("store", secrets.String()).Str("version", release())
 	if metrics != "" {
 		started = started.Str("metrics", metrics)
 	}
 	started.Msg("listening")
-	if err := server.Serve(ctx, listener); err != nil {
+	stopping := tellSystemd(ctx, log)
+	err = server.Serve(ctx, listener)
+	refuse(nil) // stopping, whatever the reason
+	stopping()
+	drain()
+	if err != nil {
 		return err
 	}
 	if err := context.Cause(ctx); errors.Is(err, errUnsafeStore) {

@@ -72,7 +72,13 @@ func startServe(t testing.TB, flags []string, prefix ...string) *daemon {
 		t.Fatal(err)
 	}
 	args := slices.Concat(prefix, []string{program, "serve", "--port", "0"}, flags)
-	d := &daemon{t: t, cmd: exec.Command(args[0], args[1:]...)}
+	return start(t, exec.Command(args[0], args[1:]...))
+}
+
+// start starts a command that is the program, and waits until it listens.
+func start(t testing.TB, cmd *exec.Cmd) *daemon {
+	t.Helper()
+	d := &daemon{t: t, cmd: cmd}
 	stderr, err := d.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

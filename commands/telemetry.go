@@ -26,8 +26,6 @@ type telemetryFlags struct {
 	metrics listenAddress
 }
 
-const telemetryCategory = "Logs and metrics"
-
 // Formats of the log.
 const (
 	formatAuto = "auto"
@@ -45,19 +43,19 @@ func newTelemetryFlags() *telemetryFlags {
 func (t *telemetryFlags) flags() []cli.Flag {
 	return []cli.Flag{
 		&cli.GenericFlag{
-			Name: "log-level", EnvVars: []string{"HAKANAI_LOG_LEVEL"}, Value: &t.level, Category: telemetryCategory,
+			Name: "log-level", EnvVars: []string{"HAKANAI_LOG_LEVEL"}, Value: &t.level,
 			Usage: "log what is of `LEVEL` or worse: debug, info, warn, error; a request is info",
 		},
 		&cli.GenericFlag{
-			Name: "log-format", EnvVars: []string{"HAKANAI_LOG_FORMAT"}, Value: &t.format, Category: telemetryCategory,
+			Name: "log-format", EnvVars: []string{"HAKANAI_LOG_FORMAT"}, Value: &t.format,
 			Usage: "log as `FORMAT`: json, text, or auto, which is text on a terminal and json elsewhere",
 		},
 		&cli.BoolFlag{
-			Name: "log-secret-ids", EnvVars: []string{"HAKANAI_LOG_SECRET_IDS"}, Category: telemetryCategory,
+			Name: "log-secret-ids", EnvVars: []string{"HAKANAI_LOG_SECRET_IDS"},
 			Usage: "log the ids of secrets, which open those without a passphrase, instead of names for this run alone",
 		},
 		&cli.GenericFlag{
-			Name: "metrics-listen", EnvVars: []string{"HAKANAI_METRICS_LISTEN"}, Value: &t.metrics, Category: telemetryCategory,
+			Name: "metrics-listen", EnvVars: []string{"HAKANAI_METRICS_LISTEN"}, Value: &t.metrics,
 			DefaultText: "none", Usage: "answer Prometheus at `ADDRESS`, such as 127.0.0.1:9090, under /metrics",
 		},
 	}

@@ -36,7 +36,7 @@ func (s *Server) config(w http.ResponseWriter, r *http.Request) {
 		s.failWith(w, r, err)
 		return
 	}
-	w.Header().Set("Vary", "Authorization")
+	w.Header().Add("Vary", "Authorization")
 	w.Header().Set("Cache-Control", fmt.Sprintf("private, max-age=%d", configMaxAge))
 	s.answer(w, r, config)
 }

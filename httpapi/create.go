@@ -71,6 +71,7 @@ func (s *Server) createSecret(w http.ResponseWriter, r *http.Request) (store.ID,
 	}); err != nil {
 		return uuid.Nil, creator.explain(fmt.Errorf("storing a secret: %w", err))
 	}
+	s.created(r, id, creator, request.restrictions)
 	return id, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,7 +24,7 @@ func (s *Server) link(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Vary", "User-Agent, Accept")
 	w.Header().Set("Cache-Control", noStore)
 	if isClient(r) {
-		s.only(s.secret, http.MethodGet, http.MethodDelete)(w, r)
+		s.only(s.guarded(s.secret), http.MethodGet, http.MethodDelete)(w, r)
 		return
 	}
 	s.only(s.linkPage, http.MethodGet, http.MethodHead)(w, r)
@@ -127,21 +128,33 @@ const storeTime = 1800 * time.Millisecond
 func (s *Server) deliver(w http.ResponseWriter, r *http.Request, claim store.Claim) error {
 	sent := sentBytes(r)
 	before := sent()
+	tell := sync.OnceFunc(func() {
+		if claim.First() {
+			s.retrieved(r)
+		}
+	})
+	begun := func() { // a large secret is told of when it begins to leave
+		if sent() > before {
+			tell()
+		}
+	}
 	done, err := s.beginTransfer()
 	if err == nil {
 		defer done()
-		err = s.send(w, r, claim)
+		err = s.send(w, r, claim, begun)
 	}
 	if claim.First() && (err == nil || sent() > before) {
 		s.metrics.Retrieved()
 	}
 	if err == nil {
+		tell()
 		if err := claim.Release(); err != nil {
 			s.log.Error().EmbedObject(about(w)).Err(err).Msg("a retrieved ciphertext was not destroyed")
 		}
 		return nil
 	}
 	if sent() > before {
+		tell()
 		if release := claim.Release(); release != nil {
 			err = errors.Join(err, release)
 		}
@@ -157,14 +170,17 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, claim store.Cla
 	undo, cancel := detached(r)
 	defer cancel()
 	undoErr := claim.Undo(undo)
+	if errors.Is(undoErr, store.ErrGone) { // its claimant has come back: it stays
+		tell()
+	}
 	if undoErr != nil && !errors.Is(undoErr, store.ErrNotFound) && !errors.Is(undoErr, store.ErrGone) {
 		s.log.Error().EmbedObject(about(w)).Err(undoErr).Msg("a claim was not undone")
 	}
 	return err
 }
 
-// send writes the answer out to the connection.
-func (s *Server) send(w http.ResponseWriter, r *http.Request, claim store.Claim) error {
+// send writes the answer out to the connection. It calls begun after each piece.
+func (s *Server) send(w http.ResponseWriter, r *http.Request, claim store.Claim, begun func()) error {
 	length := encodedLen(claim.Size())
 	part, partial, err := readRange(r.Header, length)
 	if err != nil {
@@ -195,6 +211,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, claim store.Claim)
 		if err := pace.write(w, text); err != nil {
 			return fmt.Errorf("%w: sending a secret: %w", errCaller, err)
 		}
+		begun()
 		at += int64(len(text))
 	}
 	if err := pace.flush(); err != nil {

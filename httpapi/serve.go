@@ -15,8 +15,8 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	idleTimeout       = 60 * time.Second
 	maxHeaderBytes    = 16 << 10
-	// drainTime is how long a stop waits for what is under way.
-	drainTime = 30 * time.Second
+	// DrainTime is how long a stop waits for what is under way.
+	DrainTime = 30 * time.Second
 	// undoTime bounds an undoing that goes on without its caller.
 	undoTime = 10 * time.Second
 )
@@ -44,7 +44,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	s.draining.Store(true)
 	s.log.Info().Msg("stopping: what is under way may finish")
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), DrainTime)
 	defer cancel()
 	if err := server.Shutdown(drain); err != nil {
 		return errors.Join(fmt.Errorf("stopping: %w", err), server.Close())

@@ -56,6 +56,11 @@ type Options struct {
 	Metrics      *telemetry.Metrics // some that nobody reads by default
 	Tracer       *telemetry.Tracer  // nil for no traces
 	LogSecretIDs bool               // requests are logged with the ids of their secrets
+	// Origins are those whose pages may use the API from a browser, besides this server's own. See ParseOrigin.
+	Origins []string
+
+	// Notify learns of every secret that is created or retrieved. It must return at once. nil for nobody.
+	Notify func(api.Event)
 }
 
 // The defaults of Options.
@@ -90,6 +95,8 @@ type Server struct {
 
 	showTokenInput     bool
 	impressum, privacy string
+	origins            origins
+	notify             func(api.Event)
 
 	metrics *telemetry.Metrics
 	tracer  *telemetry.Tracer
@@ -127,6 +134,8 @@ func New(options Options) *Server {
 		showTokenInput:     options.ShowTokenInput,
 		impressum:          options.Impressum,
 		privacy:            options.Privacy,
+		origins:            newOrigins(options.Origins),
+		notify:             options.Notify,
 
 		metrics: options.Metrics,
 		tracer:  options.Tracer,
@@ -153,6 +162,9 @@ func New(options Options) *Server {
 		s.metrics = telemetry.NewMetrics("")
 	}
 	s.secrets = newSecretNames(options.LogSecretIDs)
+	if s.notify == nil {
+		s.notify = func(api.Event) {}
+	}
 	s.buffers.New = func() any { return new(transferBuffer) }
 	s.health.check = s.store.Check
 	s.handler = s
@@ -164,12 +176,12 @@ func New(options Options) *Server {
 // routes names every path. Methods are checked by the handlers: a GET pattern of ServeMux answers HEAD too, and a HEAD
 // must not consume a secret.
 func (s *Server) routes() {
-	s.mux.HandleFunc(api.SecretPath, s.only(s.create, http.MethodPost))
-	s.mux.HandleFunc(api.SecretPath+"/{id}", s.only(s.secret, http.MethodGet, http.MethodDelete))
+	s.mux.HandleFunc(api.SecretPath, s.shared(s.only(s.guarded(s.create), http.MethodPost)))
+	s.mux.HandleFunc(api.SecretPath+"/{id}", s.shared(s.only(s.guarded(s.secret), http.MethodGet, http.MethodDelete)))
 	s.mux.HandleFunc(api.LinkPath+"/{id}", s.link)
-	s.mux.HandleFunc(api.ConfigPath, s.only(s.config, http.MethodGet, http.MethodHead))
+	s.mux.HandleFunc(api.ConfigPath, s.shared(s.only(s.config, http.MethodGet, http.MethodHead)))
 	if s.adminTokens {
-		s.mux.HandleFunc(api.AdminTokensPath, s.only(s.makeToken, http.MethodPost))
+		s.mux.HandleFunc(api.AdminTokensPath, s.only(s.guarded(s.makeToken), http.MethodPost))
 	}
 	s.mux.HandleFunc("/ready", s.only(s.ready, http.MethodGet, http.MethodHead))
 	s.mux.HandleFunc("/healthy", s.only(s.healthy, http.MethodGet, http.MethodHead))

@@ -50,7 +50,8 @@ func hashToken(token string) store.TokenHash { return sha256.Sum256([]byte(token
 
 // creator is what somebody who may create a secret has at their disposal.
 type creator struct {
-	limit   int64 // on a secret's size, bytes before encryption and encoding
+	kind    string // as webhooks name it
+	limit   int64  // on a secret's size, bytes before encryption and encoding
 	account store.Account
 	quota   int64  // on all that the account is charged; 0 for any
 	over    string // what they are told when the quota is used up
@@ -69,7 +70,7 @@ func (s *Server) mayCreate(w http.ResponseWriter, r *http.Request) (c creator, e
 			return c, err
 		}
 		c = creator{
-			limit: s.uploadSizeLimit, account: accountOf(token), quota: s.tokenQuota,
+			kind: api.Authenticated, limit: s.uploadSizeLimit, account: accountOf(token), quota: s.tokenQuota,
 			over: "too much is stored here already with your token: there is room again when secrets are retrieved or expire",
 		}
 		if known.UploadSizeLimit > 0 {
@@ -77,7 +78,7 @@ func (s *Server) mayCreate(w http.ResponseWriter, r *http.Request) (c creator, e
 		}
 	case s.allowAnonymous && r.Header.Get("Authorization") == "":
 		c = creator{
-			limit: s.anonymousSizeLimit, account: accountOf(""), quota: s.anonymousQuota,
+			kind: api.Anonymous, limit: s.anonymousSizeLimit, account: accountOf(""), quota: s.anonymousQuota,
 			over: "too much is stored here already by callers without a token: try again later, or use a token",
 		}
 	default:
@@ -85,7 +86,7 @@ func (s *Server) mayCreate(w http.ResponseWriter, r *http.Request) (c creator, e
 		return c, refuse(http.StatusUnauthorized, "a token is needed to create a secret here")
 	}
 	if s.caller(r).trusted {
-		return creator{limit: noLimit}, nil
+		return creator{kind: api.Whitelisted, limit: noLimit}, nil
 	}
 	if c.quota > 0 { // what never fits is refused as too large, at once, rather than asked to come again
 		c.limit = min(c.limit, limitWithin(c.quota))

@@ -1,0 +1,84 @@
+package commands
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"hakanai/store/valkey"
+)
+
+// category is a part of serve's settings.
+type category struct {
+	title string
+	flags []cli.Flag
+}
+
+// inCategories gives each flag its category, and returns all of them.
+func inCategories(categories ...category) (all []cli.Flag) {
+	for _, c := range categories {
+		for _, flag := range c.flags {
+			switch f := flag.(type) {
+			case *cli.BoolFlag:
+				f.Category = c.title
+			case *cli.IntFlag:
+				f.Category = c.title
+			case *cli.StringFlag:
+				f.Category = c.title
+			case *cli.GenericFlag:
+				f.Category = c.title
+			}
+		}
+		all = append(all, c.flags...)
+	}
+	return all
+}
+
+// settings are the values of flags, as text.
+type settings map[string]string
+
+// defaultSettings are those that flags have before anything is read.
+func defaultSettings(flags []cli.Flag) settings {
+	defaults := make(settings)
+	for _, flag := range flags {
+		if documented, ok := flag.(cli.DocGenerationFlag); ok {
+			defaults[flag.Names()[0]] = documented.GetValue()
+		}
+	}
+	return defaults
+}
+
+// changed are the settings that are not the defaults, as a log may show them. Types of our own mask themselves; of the
+// library's texts those are shown that are known to hold no secret.
+func (defaults settings) changed(c *cli.Context) settings {
+	changed := make(settings)
+	for _, flag := range c.Command.Flags {
+		name := flag.Names()[0]
+		value := fmt.Sprint(c.Generic(name))
+		if value == defaults[name] || name == "help" {
+			continue
+		}
+		if _, isText := flag.(*cli.StringFlag); isText && !slices.Contains(plainSettings(), name) {
+			value = maskedText(name, value)
+		}
+		changed[name] = value
+	}
+	return changed
+}
+
+// plainSettings are the texts that hold no secret.
+func plainSettings() []string {
+	return strings.Fields("listen data-dir redis-wait-replicas trusted-ip-header country-header asn-header impressum-file privacy-file")
+}
+
+// maskedText is what is shown of a text that may hold a secret.
+func maskedText(name, value string) string {
+	if name == "redis-dsn" {
+		if dsn, err := valkey.ParseDSN(value); err == nil {
+			return dsn.String()
+		}
+	}
+	return "set"
+}

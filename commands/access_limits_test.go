@@ -384,7 +384,7 @@ func TestEverySettingOfAccessHasAFlagAndAVariable(t *testing.T) {
 		d := startAt(t, place, flags...)
 		user, admin := d.firstTokens(true)
 		const trusted, stranger = "198.51.100.9", "192.0.2.9"
-		want := `{"showTokenInput":true,"features":{"impressum":false,"privacy":false,"restrictions":{"country":true,"asn":true}},` +
+		want := `{"showTokenInput":true,"features":{"leases":true,"impressum":false,"privacy":false,"restrictions":{"country":true,"asn":true}},` +
 			`"limits":{"upload":20480,"anonymous":1024,"caller":1024}`
 		if a := d.ask(http.MethodGet, api.ConfigPath, "", "X-Caller", stranger); !strings.HasPrefix(a.body, want) {
 			t.Errorf("the configuration is %s", a.body)

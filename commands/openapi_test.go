@@ -27,7 +27,7 @@ import (
 // and broken ones. Whatever is asked, the answer is one that is described; what is broken is refused and consumes nothing.
 // HAKANAI_SEED makes other requests.
 func TestTheServerAnswersAsItDescribes(t *testing.T) {
-	const requests = 10_000
+	const requests = 6000
 	seed := uint64(1)
 	if text := os.Getenv("HAKANAI_SEED"); text != "" {
 		var err error
@@ -133,7 +133,7 @@ func newFuzzer(t *testing.T, d *daemon, seed uint64) *fuzzer {
 			times := 1
 			switch { // there is more to break
 			case operations[method].RequestBody != nil:
-				times = 40
+				times = 25
 			case strings.Contains(path, "{id}"):
 				times = 10
 			}

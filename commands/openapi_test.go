@@ -27,7 +27,7 @@ import (
 // and broken ones. Whatever is asked, the answer is one that is described; what is broken is refused and consumes nothing.
 // HAKANAI_SEED makes other requests.
 func TestTheServerAnswersAsItDescribes(t *testing.T) {
-	const requests = 10_000
+	const requests = 6000
 	seed := uint64(1)
 	if text := os.Getenv("HAKANAI_SEED"); text != "" {
 		var err error
@@ -49,7 +49,9 @@ func TestTheServerAnswersAsItDescribes(t *testing.T) {
 	}
 	f.wantAllKept()
 	t.Logf("seed %d: %d requests, of them %d broken; answers by status: %v", seed, requests, f.broken, f.answers)
-	for status, n := range map[int]int{200: 500, 400: 500, 401: 50, 403: 10, 404: 100, 405: 100, 410: 10, 429: 5, 501: 10} {
+	for status, n := range map[int]int{
+		200: 500, 204: 5, 206: 5, 400: 500, 401: 50, 403: 10, 404: 100, 405: 100, 410: 10, 416: 10, 429: 1, 501: 10,
+	} {
 		if f.answers[status] < n {
 			t.Errorf("only %d requests were answered %d", f.answers[status], status)
 		}
@@ -82,9 +84,13 @@ type fuzzer struct {
 	guarded []string // likewise, with a passphrase
 	fresh   []string // of those that may be taken
 	taken   []string
+	leased  []lease
 	answers map[int]int
 	broken  int
 }
+
+// lease is what a secret was claimed with.
+type lease struct{ id, value string }
 
 // fuzzed is an operation.
 type fuzzed struct {
@@ -133,7 +139,7 @@ func newFuzzer(t *testing.T, d *daemon, seed uint64) *fuzzer {
 			times := 1
 			switch { // there is more to break
 			case operations[method].RequestBody != nil:
-				times = 40
+				times = 25
 			case strings.Contains(path, "{id}"):
 				times = 10
 			}
@@ -145,7 +151,7 @@ func newFuzzer(t *testing.T, d *daemon, seed uint64) *fuzzer {
 	for range 20 {
 		f.kept = append(f.kept, f.create(createsKept+`}`))
 	}
-	for range 3 {
+	for range 2 {
 		f.guarded = append(f.guarded, f.create(createsKept+`,"restrictions":{"passphrase_hash":"`+passphrase+`"}}`))
 	}
 	return f
@@ -229,21 +235,39 @@ func (f *fuzzer) request(operation fuzzed) *request {
 	return r
 }
 
-// freshID is one of a secret that may be taken, or of none. What was taken once is asked for again.
+// freshID is one of a secret that may be taken, or of none. What was taken once is asked for again, and ended, by who has
+// it and by others.
 func (f *fuzzer) freshID(r *request) string {
-	if r.method == http.MethodGet && f.g.IntN(3) == 0 {
+	if f.g.IntN(3) == 0 || r.method == http.MethodDelete {
 		r.set("User-Agent", "hakanai-test/1")
 	}
 	switch n := len(f.fresh); {
-	case n > 0 && f.g.IntN(2) == 0:
+	case len(f.leased) > 0 && f.g.IntN(2) == 0:
+		l := apitest.Pick(f.g, f.leased...)
+		r.set(api.ClaimHeader, apitest.Pick(f.g, l.value, l.value, l.value, f.claim()))
+		if f.g.IntN(2) == 0 {
+			r.noPage = true
+			r.set("Range", apitest.Pick(f.g, "bytes=0-", "bytes=2-", "bytes=1-2", "bytes=-3", "bytes=9-2", "bytes=999999-", "bytes=0-0,2-2", "x"))
+		}
+		return l.id
+	case r.method == http.MethodGet && n > 0 && f.g.IntN(2) == 0:
 		id := f.fresh[n-1]
 		f.fresh, f.taken = f.fresh[:n-1], append(f.taken, id)
+		if f.g.IntN(3) > 0 {
+			l := lease{id, f.claim()}
+			r.set(api.ClaimHeader, l.value)
+			f.leased = append(f.leased, l)
+		}
 		return id
 	case len(f.taken) > 0 && f.g.IntN(2) == 0:
 		return apitest.Pick(f.g, f.taken...)
 	default:
 		return fmt.Sprintf("%08x-0000-4000-8000-%012x", f.g.Uint32(), f.g.Uint32())
 	}
+}
+
+func (f *fuzzer) claim() string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%016x%016x", f.g.Uint64(), f.g.Uint64()))
 }
 
 // breakRequest does one thing to a request that makes it wrong, or that might.
@@ -275,7 +299,11 @@ func (f *fuzzer) breakRetrieval(r *request) {
 	if strings.HasPrefix(r.target, api.LinkPath) {
 		r.set("User-Agent", "hakanai-test/1")
 	}
-	switch f.g.IntN(5) {
+	if r.method == http.MethodDelete { // nobody has claimed these
+		r.set(api.ClaimHeader, apitest.Pick(f.g, f.claim(), strings.Map(printable, f.g.OddText())))
+		return
+	}
+	switch f.g.IntN(6) {
 	case 0:
 		f.breakPath(r)
 	case 1:
@@ -286,8 +314,11 @@ func (f *fuzzer) breakRetrieval(r *request) {
 		}
 	case 2:
 		r.noPage = true
-		r.set("Range", apitest.Pick(f.g, "bytes=0-0", "bytes=0-", "bytes=-1", "bytes=5-1", "bytes=0-1,3-4", "lines=1-2", "x"))
+		r.set(api.ClaimHeader, apitest.Pick(f.g, "", "x", f.claim()[1:], f.claim()+"A", f.claim()[1:]+"=", f.claim()[1:]+"B", strings.Map(printable, f.g.OddText())))
 	case 3:
+		r.noPage = true
+		r.set("Range", apitest.Pick(f.g, "bytes=0-0", "bytes=0-", "bytes=-1", "bytes=5-1", "bytes=0-1,3-4", "lines=1-2", "x"))
+	case 4:
 		if id := r.target[strings.LastIndexByte(r.target, '/')+1:]; f.g.IntN(2) == 0 {
 			r.target = strings.Replace(r.target, id, apitest.Pick(f.g, id[:35], id+"0", "urn:uuid:"+id, strings.ReplaceAll(id, "-", ""), "x", id[:35]+"g"), 1)
 			break

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -36,6 +37,12 @@ func readRestrictions(value []byte) (restrictions api.Restrictions, err error) {
 	if err := readObject(value, &restrictions, fields); err != nil {
 		return restrictions, badRequest(
 			"restrictions must be an object of allowed_ips, allowed_countries, allowed_asns and passphrase_hash, each once at most")
+	}
+	var numbers struct {
+		ASNs []*uint32 `json:"allowed_asns"`
+	}
+	if json.Unmarshal(value, &numbers) != nil || slices.Contains(numbers.ASNs, nil) { // else null is 0, which is one
+		return restrictions, badRequest("allowed_asns must be whole numbers, 0 to 4294967295")
 	}
 	return restrictions, nil
 }

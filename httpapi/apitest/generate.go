@@ -31,9 +31,10 @@ func Pick[T any](g *Generator, values ...T) T { return values[g.IntN(len(values)
 func (g *Generator) Value(name string, ref *openapi3.SchemaRef) any {
 	schema := ref.Value
 	if len(schema.AnyOf) > 0 {
-		return g.Value(name, Pick(g, schema.AnyOf...))
+		return g.Value(name, schema.AnyOf[g.mostlyFirst(len(schema.AnyOf))])
 	}
-	switch types := schema.Type.Slice(); Pick(g, types...) {
+	types := schema.Type.Slice()
+	switch types[g.mostlyFirst(len(types))] {
 	case "object":
 		object := make(map[string]any)
 		for _, property := range slices.Sorted(maps.Keys(schema.Properties)) {
@@ -57,6 +58,14 @@ func (g *Generator) Value(name string, ref *openapi3.SchemaRef) any {
 	default:
 		return nil
 	}
+}
+
+// mostlyFirst chooses one of n, the first more often than all others: these are null.
+func (g *Generator) mostlyFirst(n int) int {
+	if g.IntN(5) > 0 {
+		return 0
+	}
+	return g.IntN(n)
 }
 
 func (g *Generator) integer(name string, schema *openapi3.Schema) int64 {
@@ -108,8 +117,11 @@ func (g *Generator) OddText() string {
 
 // odd is any JSON value but the one that is wanted.
 func (g *Generator) odd() any {
+	if g.IntN(8) == 0 {
+		return nil // which Go's decoders take for almost anything
+	}
 	return Pick[any](g,
-		nil, true, false, g.OddText(), []any{}, []any{nil}, []any{g.OddText()}, []any{1, "x"}, map[string]any{}, map[string]any{"x": nil}, map[string]any{"error": 1},
+		true, false, g.OddText(), []any{}, []any{nil}, []any{g.OddText()}, []any{1, "x"}, map[string]any{}, map[string]any{"x": nil}, map[string]any{"error": 1},
 		0, -1, 1, 60, 1<<31, json.Number("9223372036854775807"), json.Number("9223372036854775808"), json.Number("-9223372036854775809"), json.Number("18446744073709551616"),
 		json.Number("1.5"), json.Number("60.0"), json.Number("1e3"), json.Number("-0"), json.Number("1e400"), json.Number("1"+strings.Repeat("0", 400)), 4294967296,
 	)
@@ -131,34 +143,42 @@ func (g *Generator) Body(schema *openapi3.SchemaRef, changes int) (text []byte, 
 	return text, g.allowed(schema, text)
 }
 
-// change puts an odd value somewhere in a value, takes something away, or adds it.
+// change puts an odd value somewhere in a value, takes something away, or adds it. It mostly goes where values are nested.
 func (g *Generator) change(value any) any {
 	switch value := value.(type) {
 	case map[string]any:
 		keys := slices.Sorted(maps.Keys(value))
-		switch at := g.IntN(len(keys) + 4); {
-		case at == 0:
-			return g.odd()
-		case at == 1:
-			value[Pick(g, "x", "", "Data", "DATA", "passphrase", "expires_at", "allowed_ip", "__proto__", "ﬁ", g.OddText())] = g.odd()
-		case at == 2 && len(keys) > 0:
+		nested := slices.DeleteFunc(slices.Clone(keys), func(key string) bool {
+			switch value[key].(type) {
+			case map[string]any, []any:
+				return false
+			}
+			return true
+		})
+		switch at := g.IntN(10); {
+		case at < 5 && len(nested) > 0:
+			key := Pick(g, nested...)
+			value[key] = g.change(value[key])
+		case at < 7 && len(keys) > 0:
+			value[Pick(g, keys...)] = g.odd()
+		case at < 8 && len(keys) > 0:
 			delete(value, Pick(g, keys...))
-		case at > 3:
-			value[keys[at-4]] = g.change(value[keys[at-4]])
+		case at < 9:
+			value[Pick(g, "x", "", "Data", "DATA", "passphrase", "expires_at", "allowed_ip", "restrictions", "ttl_seconds", "ﬁ", g.OddText())] = g.odd()
 		default:
-			value[Pick(g, "data", "expires_in", "restrictions", "upload_size_limit", "ttl_seconds")] = g.odd()
+			return g.odd()
 		}
 		return value
 	case []any:
 		switch {
 		case len(value) > 0 && g.IntN(2) == 0:
 			value[g.IntN(len(value))] = g.odd()
-		case g.IntN(4) == 0:
+			return value
+		case g.IntN(8) == 0:
 			return slices.Repeat([]any{Pick[any](g, "192.0.2.1", "DE", 64512)}, 300)
 		default:
 			return append(value, g.odd())
 		}
-		return value
 	default:
 		return g.odd()
 	}

@@ -14,10 +14,10 @@ type description struct {
 	Info struct {
 		Summary, Description string
 	}
-	EveryAnswer ordered[header] `yaml:"x-every-answer"`
-	Tags        []tag
-	Paths       ordered[pathItem]
-	Components  struct {
+	CommonHeaders ordered[header] `yaml:"x-compressed-answer"` // which has all of those of every answer
+	Tags          []tag
+	Paths         ordered[pathItem]
+	Components    struct {
 		SecuritySchemes map[string]struct{ Description string } `yaml:"securitySchemes"`
 		Parameters      map[string]parameter
 		Headers         map[string]header

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -85,8 +86,14 @@ type member struct {
 // members lists a mapping's entries in order. What is merged into it (<<) comes where that is written, and is replaced by
 // what is written after it.
 func members(node *yaml.Node) (list []member) {
-	if node.Kind == yaml.AliasNode {
+	switch node.Kind {
+	case yaml.AliasNode:
 		return members(node.Alias)
+	case yaml.SequenceNode: // several that are merged: the first counts
+		for _, item := range slices.Backward(node.Content) {
+			list = append(list, members(item)...)
+		}
+		return list
 	}
 	add := func(m member) {
 		for i := range list {

@@ -28,8 +28,6 @@ type viewOperation struct {
 	ID, HeadID           string // HeadID: HEAD is answered alike
 	Method, Path         string
 	Summary, Description string
-	Tokens               []string // what the tokens that it takes are
-	TokenOptional        bool
 	Parameters           []viewField
 	Body                 *viewShape
 	Examples             []viewExample
@@ -56,7 +54,7 @@ type viewAnswer struct {
 
 func (d *description) view() view {
 	v := view{Summary: d.Info.Summary, Description: d.Info.Description}
-	for _, h := range d.EveryAnswer {
+	for _, h := range d.CommonHeaders {
 		v.EveryAnswer = append(v.EveryAnswer, d.headerField(h.Name, h.Value))
 	}
 	for _, tag := range d.Tags {
@@ -65,11 +63,18 @@ func (d *description) view() view {
 		})
 	}
 	for _, s := range d.Components.Schemas {
-		if len(s.Value.Properties) > 0 {
+		if len(s.Value.Properties) > 0 && !v.hasBody(s.Name) {
 			v.Shapes = append(v.Shapes, d.shape(s.Name, s.Value))
 		}
 	}
 	return v
+}
+
+// hasBody tells whether a shape is shown as an operation's body.
+func (v view) hasBody(shape string) bool {
+	return slices.ContainsFunc(v.Groups, func(g viewGroup) bool {
+		return slices.ContainsFunc(g.Operations, func(o viewOperation) bool { return o.Body != nil && o.Body.Name == shape })
+	})
 }
 
 func (d *description) headerField(name string, h header) viewField {
@@ -101,10 +106,13 @@ func (d *description) operations(tag string) (list []viewOperation) {
 
 func (d *description) operation(method, path string, common []parameter, o *operation) viewOperation {
 	view := viewOperation{ID: o.ID, Method: method, Path: path, Summary: o.Summary, Description: o.Description}
+	optional := slices.ContainsFunc(o.Security, func(schemes ordered[[]string]) bool { return len(schemes) == 0 })
 	for _, schemes := range o.Security {
-		view.TokenOptional = view.TokenOptional || len(schemes) == 0
 		for _, scheme := range schemes {
-			view.Tokens = append(view.Tokens, d.Components.SecuritySchemes[scheme.Name].Description)
+			view.Parameters = append(view.Parameters, viewField{
+				Name: "Authorization", Type: "Bearer <token>", Required: !optional,
+				Description: d.Components.SecuritySchemes[scheme.Name].Description,
+			})
 		}
 	}
 	parameters := slices.Concat(common, o.Parameters)
@@ -140,8 +148,8 @@ func (d *description) answer(status string, r response) viewAnswer {
 	code, _ := strconv.Atoi(status) // what is no number has no text
 	view := viewAnswer{Status: status, Text: http.StatusText(code), Description: r.Description}
 	for _, h := range r.Headers {
-		every := func(e named[header]) bool { return e.Name == h.Name && e.Value.Ref == h.Value.Ref }
-		if !slices.ContainsFunc(d.EveryAnswer, every) {
+		common := func(e named[header]) bool { return e.Name == h.Name && e.Value.Ref == h.Value.Ref }
+		if !slices.ContainsFunc(d.CommonHeaders, common) {
 			view.Headers = append(view.Headers, d.headerField(h.Name, h.Value))
 		}
 	}
@@ -192,8 +200,11 @@ func (d *description) typeText(s schema) string {
 		return d.typeText(s.AnyOf[0])
 	}
 	text := strings.Join(s.Type, " or ")
+	if text == "string" {
+		return "" // as most are
+	}
 	if s.Items != nil {
-		text = strings.Replace(text, "array", "list of "+d.typeText(*s.Items)+"s", 1)
+		text = strings.Replace(text, "array", "list", 1)
 	}
 	switch {
 	case s.Minimum != nil && s.Maximum != nil:

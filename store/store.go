@@ -30,6 +30,7 @@ var (
 	ErrExists   = errors.New("the id is in use")
 	ErrFull     = errors.New("the store is full")
 	ErrInUse    = errors.New("in use by another process")
+	ErrUsedUp   = errors.New("the claim has been repeated too often")
 	ErrNoToken  = errors.New("no such token, or it has expired")
 	ErrQuota    = errors.New("the account has as much stored as it may")
 	// ErrDown is the answer of a store that cannot be reached, or is not well. Nothing was acknowledged, and what was
@@ -51,11 +52,17 @@ type Store interface {
 
 	// Claim consumes the secret for one claimant. When it returns without an error the claim is durable, and everybody
 	// else gets ErrGone for as long as the secret could have lived. With a lease of 0 the claim is final at once: not
-	// even the same claimant can repeat it. With a lease, the same claimant may claim again until the lease ends (never
-	// later than the secret's own end), is ended, or is used up (see MaxRepeats and MaxRead). The secret counts against
-	// its account's quota until then.
+	// even the same claimant can repeat it. With a lease, the same claimant may resume until the lease ends (never later
+	// than the secret's own end) or is ended. The secret counts against its account's quota until then.
 	// Errors: ErrNotFound, ErrGone.
 	Claim(ctx context.Context, id ID, claimant Claimant, lease time.Duration) (Claim, error)
+
+	// Resume repeats a claim under its lease, for its claimant alone. It never claims: what stands before a secret is for
+	// Claim. From is where the ciphertext will be read from, in bytes, or, if it is negative, how many of its last bytes will
+	// be; what may be read of a lease is bounded (see MaxRepeats and MaxRead).
+	// Errors: ErrNotFound when there is nothing, or nothing that was claimed; ErrGone when it is another's, or over;
+	// ErrUsedUp.
+	Resume(ctx context.Context, id ID, claimant Claimant, from int64) (Claim, error)
 
 	// End ends a claimant's lease, and destroys the ciphertext. It never claims.
 	// Errors: ErrNotFound when there is nothing, or nothing that was claimed; ErrGone when it is another's, or over.
@@ -143,33 +150,41 @@ type Claim interface {
 	io.Reader
 	// Size is the length of the ciphertext in bytes.
 	Size() int64
-	// First tells whether this claim consumed the secret, and does not repeat one that did.
+	// First tells whether this claim consumed the secret, and is not the resumption of one that did.
 	First() bool
 	// Lease is what was left of the lease when the claim was made; 0 for a final claim.
 	Lease() time.Duration
 	// SeekTo makes the reader give the ciphertext from an offset, 0 to Size. It is called before the first Read.
 	SeekTo(offset int64) error
 	// Undo puts the secret back as if it had never been claimed. It is for a claim of which no byte has left. One that was
-	// repeated stays.
+	// resumed stays; its resumption is taken back alone. Error: ErrGone when the claim stays, or is over.
 	Undo(ctx context.Context) error
 	// Release closes the reader. After a final claim the ciphertext is destroyed; a leased one may be claimed again by its
 	// claimant.
 	Release() error
 }
 
-// MaxRepeats is how often a claim may be repeated under its lease: a lease is for a connection that breaks, and no place
-// to download from.
+// MaxRepeats is how often a claim may be resumed under its lease: a lease is for a connection that breaks, and no place to
+// download from.
 const MaxRepeats = 64
 
-// MaxRead is how many bytes of a ciphertext of a size may be read under its lease, all claims together: three times as
-// many as there are, and 1 MiB, since what was lost on the way counts as read.
+// MaxRead is how many bytes of a ciphertext of a size may be read under its lease in all: eight times as many as there
+// are, and 1 MiB, since what a proxy has swallowed counts as read.
 func MaxRead(size int64) int64 { return ReadFactor*size + ReadFree }
 
 // What MaxRead is made of.
 const (
-	ReadFactor = 3
+	ReadFactor = 8
 	ReadFree   = 1 << 20
 )
+
+// Unread is how many bytes a resumption from a place counts as read, until it is known how many were.
+func Unread(size, from int64) int64 {
+	if from < 0 {
+		return min(-from, size)
+	}
+	return max(size-from, 0)
+}
 
 // TokenHash is the SHA-256 of a token. A token itself is never stored.
 type TokenHash [32]byte

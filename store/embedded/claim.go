@@ -46,10 +46,10 @@ func (s *Store) unexpired(tx *indexTx, n name) (record, error) {
 	return r, nil
 }
 
-// mayClaim tells whether a claimant may have the ciphertext: the first ever may, and the same one while its lease runs.
-func (s *Store) mayClaim(r record, claimant store.Claimant) error {
+// mayResume tells whether a claimant may have the ciphertext again: the one whose lease it is may, while it runs.
+func (s *Store) mayResume(r record, claimant store.Claimant) error {
 	if r.state == live {
-		return nil
+		return store.ErrNotFound
 	}
 	same := subtle.ConstantTimeCompare(r.claimant[:], claimant[:]) == 1
 	if same && r.leaseEnds > s.clock.now() {
@@ -65,59 +65,73 @@ type claim struct {
 	size         int64
 	leaseEnds    int64 // the store's time, ms; 0 for a final claim
 	lease        time.Duration
-	repeat       bool // not the claimant's first
+	resumed      bool
 	owner        store.Claimant
 	restrictions store.Restrictions // for an undoing; the tombstone does not keep them
 	account      store.Account      // likewise
 	blob         *blobReader
-	unread       int64 // bytes
+	unread       int64 // bytes that were counted as read and are not yet
 }
 
-// Claim implements store.Store. The ciphertext is opened before the secret is consumed: one that cannot be read is not.
+// Claim implements store.Store.
 func (s *Store) Claim(ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration) (store.Claim, error) {
+	may := func(r record) error {
+		if r.state != live {
+			return store.ErrGone
+		}
+		return nil
+	}
+	c, err := s.openClaim(ctx, id, claimant, may, func(tx *indexTx, c *claim, r record) error { return c.first(tx, r, lease) })
+	if err != nil {
+		return nil, err
+	}
+	s.secrets.Add(-1)
+	return c, nil
+}
+
+// Resume implements store.Store.
+func (s *Store) Resume(ctx context.Context, id store.ID, claimant store.Claimant, from int64) (store.Claim, error) {
+	may := func(r record) error { return s.mayResume(r, claimant) }
+	c, err := s.openClaim(ctx, id, claimant, may, func(tx *indexTx, c *claim, r record) error { return c.again(tx, r, from) })
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// openClaim makes a change to a record, for who may. The ciphertext is opened before that: one that cannot be read is not
+// consumed.
+func (s *Store) openClaim(
+	ctx context.Context, id store.ID, claimant store.Claimant, may func(record) error, change func(*indexTx, *claim, record) error,
+) (*claim, error) {
 	n := s.index.name(id)
 	r, err := s.look(n) // most who come too late are told here, without waiting for the disk
 	if err != nil {
 		return nil, err
 	}
-	if err := s.mayClaim(r, claimant); err != nil {
+	if err := may(r); err != nil {
 		return nil, err
 	}
-	c := &claim{store: s, name: n, size: r.size, unread: r.size, owner: claimant}
+	c := &claim{store: s, name: n, size: r.size, owner: claimant}
 	blob, open := s.blobs.open(n, r.size)
-	usedUp := false
 	err = s.writer.do(ctx, op{frees: true, run: func(tx *indexTx) error {
 		r, err := s.unexpired(tx, n)
 		if err != nil {
 			return err
 		}
-		if err := s.mayClaim(r, claimant); err != nil {
+		if err := may(r); err != nil {
 			return err
 		}
 		if open != nil { // it is to be had, but cannot be read: not consumed
 			return fmt.Errorf("%w: %w", errDamaged, open)
 		}
-		if c.repeat = r.state == claimed; !c.repeat {
-			return c.first(tx, r, lease)
-		}
-		c.leaseEnds = r.leaseEnds
-		r.repeats, r.read = r.repeats+1, r.read+r.size
-		if usedUp = r.repeats > store.MaxRepeats || r.read > store.MaxRead(r.size); usedUp {
-			return endTheLease(tx, n)
-		}
-		return tx.putRecord(n, r)
+		return change(tx, c, r)
 	}})
-	switch {
-	case err == nil && usedUp:
-		blob.release()
-		return nil, errors.Join(store.ErrGone, s.blobs.destroyOpen(n, blob.file))
-	case err != nil:
+	if err != nil {
 		if blob != nil {
 			err = errors.Join(err, blob.file.Close())
 		}
 		return nil, err
-	case !c.repeat:
-		s.secrets.Add(-1)
 	}
 	if c.leaseEnds > 0 {
 		c.lease = time.Duration(max(c.leaseEnds-s.clock.now(), 1)) * time.Millisecond
@@ -131,7 +145,7 @@ func (c *claim) first(tx *indexTx, r record, lease time.Duration) error {
 	if err := tx.discharge(r); err != nil {
 		return err
 	}
-	c.restrictions, c.account = r.restrictions, r.account
+	c.restrictions, c.account, c.unread = r.restrictions, r.account, r.size
 	r.state, r.claimant, r.restrictions, r.read = claimed, c.owner, store.Restrictions{}, r.size
 	if lease <= 0 {
 		r.account = store.Account{}
@@ -140,6 +154,16 @@ func (c *claim) first(tx *indexTx, r record, lease time.Duration) error {
 	r.leaseEnds = min(r.expires, c.store.clock.certain()+lease.Milliseconds())
 	c.leaseEnds = r.leaseEnds
 	return errors.Join(tx.charge(r), tx.putRecord(c.name, r), tx.putEnd(r.leaseEnds, endLease, c.name[:]))
+}
+
+// again counts a resumption. What it will read is counted as if it were read.
+func (c *claim) again(tx *indexTx, r record, from int64) error {
+	c.resumed, c.leaseEnds, c.unread = true, r.leaseEnds, store.Unread(r.size, from)
+	r.repeats, r.read = r.repeats+1, r.read+c.unread
+	if r.repeats > store.MaxRepeats || r.read > store.MaxRead(r.size) {
+		return store.ErrUsedUp
+	}
+	return tx.putRecord(c.name, r)
 }
 
 func (c *claim) Read(p []byte) (int, error) {
@@ -153,7 +177,7 @@ func (c *claim) Read(p []byte) (int, error) {
 
 func (c *claim) Size() int64 { return c.size }
 
-func (c *claim) First() bool { return !c.repeat }
+func (c *claim) First() bool { return !c.resumed }
 
 func (c *claim) Lease() time.Duration { return c.lease }
 
@@ -166,12 +190,12 @@ func (c *claim) SeekTo(offset int64) error {
 
 var errClaimOver = errors.New("the claim is over")
 
-// Undo implements store.Claim. The undoing of a repeat leaves the first claim as it is.
+// Undo implements store.Claim.
 func (c *claim) Undo(ctx context.Context) error {
 	if c.blob == nil {
 		return errClaimOver
 	}
-	if c.repeat {
+	if c.resumed {
 		return c.Release()
 	}
 	s := c.store
@@ -205,7 +229,7 @@ func (c *claim) Release() error {
 		return c.destroy()
 	}
 	var err error
-	if c.unread > 0 { // it was counted as if all of it were read
+	if c.unread > 0 {
 		err = c.store.writer.do(context.Background(), op{frees: true, run: func(tx *indexTx) error {
 			r, err := tx.record(c.name)
 			if err != nil || r.leaseEnds == 0 {
@@ -223,13 +247,10 @@ func (s *Store) End(ctx context.Context, id store.ID, claimant store.Claimant) e
 	n := s.index.name(id)
 	err := s.writer.do(ctx, op{frees: true, run: func(tx *indexTx) error {
 		r, err := s.unexpired(tx, n)
-		switch {
-		case err != nil:
-			return err
-		case r.state == live:
-			return store.ErrNotFound
+		if err == nil {
+			err = s.mayResume(r, claimant)
 		}
-		if err := s.mayClaim(r, claimant); err != nil {
+		if err != nil {
 			return err
 		}
 		return endTheLease(tx, n)

@@ -89,7 +89,7 @@ func TestSecretsTombstonesAndTokensSurviveARestart(t *testing.T) {
 	if _, err := storetest.Take(s, leased); !errors.Is(err, store.ErrGone) {
 		t.Errorf("a leased secret gives others %v", err)
 	}
-	c, err = s.Claim(t.Context(), leased, claimant, time.Hour)
+	c, err = s.Resume(t.Context(), leased, claimant, 0)
 	if err != nil {
 		t.Fatalf("the claimant cannot come back: %v", err)
 	}

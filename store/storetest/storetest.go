@@ -46,6 +46,7 @@ func Run(t *testing.T, open Factory) {
 		{"a claim that is undone leaves the secret as it was", undo},
 		{"undoing races with claiming, and one still wins", undoRace},
 		{"a leased claim is repeatable by its claimant alone", leaseRepeat},
+		{"resuming never claims", resumeNeverClaims},
 		{"a finished lease is over for its claimant too", leaseFinish},
 		{"a lease is ended by its claimant alone, and by nobody before it began", leaseEndsForItsClaimant},
 		{"a claim is read from any place", leaseSeek},
@@ -455,12 +456,43 @@ func undoRace(t *testing.T, s store.Store) {
 	}
 }
 
+// claimOrResume makes a claim with a lease of a minute, or repeats it.
+func claimOrResume(s store.Store, id store.ID, claimant store.Claimant, first bool, from int64) (store.Claim, error) {
+	if first {
+		return s.Claim(context.Background(), id, claimant, time.Minute)
+	}
+	return s.Resume(context.Background(), id, claimant, from)
+}
+
+func resumeNeverClaims(t *testing.T, s store.Store) {
+	ctx, claimant := context.Background(), NewClaimant()
+	_, err := s.Resume(ctx, uuid.New(), claimant, 0)
+	wantErr(t, err, store.ErrNotFound)
+	id := Create(t, s, []byte("nobody has it"), Life)
+	for range 3 {
+		_, err = s.Resume(ctx, id, claimant, 0)
+		wantErr(t, err, store.ErrNotFound)
+		c, err := s.Claim(ctx, id, NewClaimant(), time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Resume(ctx, id, claimant, 0)
+		wantErr(t, err, store.ErrGone)
+		if err := c.Undo(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantTaken(t, s, id, []byte("nobody has it"))
+	_, err = s.Resume(ctx, id, claimant, 0)
+	wantErr(t, err, store.ErrGone)
+}
+
 func leaseRepeat(t *testing.T, s store.Store) {
 	want := Bytes(70_000)
 	id := Create(t, s, want, Life)
 	claimant := NewClaimant()
-	for range 3 {
-		c, err := s.Claim(context.Background(), id, claimant, time.Minute)
+	for i := range 3 {
+		c, err := claimOrResume(s, id, claimant, i == 0, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -469,7 +501,9 @@ func leaseRepeat(t *testing.T, s store.Store) {
 		}
 		_, err = Take(s, id)
 		wantErr(t, err, store.ErrGone)
-		_, err = s.Claim(context.Background(), id, NewClaimant(), time.Minute)
+		_, err = s.Claim(context.Background(), id, claimant, time.Minute)
+		wantErr(t, err, store.ErrGone)
+		_, err = s.Resume(context.Background(), id, NewClaimant(), 0)
 		wantErr(t, err, store.ErrGone)
 		if err := c.Release(); err != nil {
 			t.Error(err)
@@ -490,7 +524,7 @@ func leaseFinish(t *testing.T, s store.Store) {
 	if err := s.End(context.Background(), id, claimant); err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Claim(context.Background(), id, claimant, time.Minute)
+	_, err = s.Resume(context.Background(), id, claimant, 0)
 	wantErr(t, err, store.ErrGone)
 	wantErr(t, s.End(context.Background(), id, claimant), store.ErrGone)
 }
@@ -530,7 +564,7 @@ func leaseSeek(t *testing.T, s store.Store) {
 			if offset > size {
 				continue
 			}
-			c, err := s.Claim(context.Background(), id, claimant, time.Minute)
+			c, err := claimOrResume(s, id, claimant, i == 0, int64(offset))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -554,54 +588,48 @@ func leaseSeek(t *testing.T, s store.Store) {
 }
 
 func leaseUsedUp(t *testing.T, s store.Store) {
-	ctx := context.Background()
-	small, claimant := Create(t, s, Bytes(10), Life), NewClaimant()
-	for range store.MaxRepeats + 1 {
-		c, err := s.Claim(ctx, small, claimant, time.Minute)
+	ctx, claimant := context.Background(), NewClaimant()
+	read := func(id store.ID, first bool, from, n int64) error {
+		c, err := claimOrResume(s, id, claimant, first, from)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
-		if err := c.Release(); err != nil {
-			t.Fatal(err)
+		_, err = io.CopyN(io.Discard, c, n)
+		return errors.Join(err, c.Release())
+	}
+	const size = 1 << 20
+	want := func(id store.ID, last error) {
+		t.Helper()
+		wantErr(t, last, store.ErrUsedUp)
+		_, err := s.Resume(ctx, id, claimant, 0)
+		wantErr(t, err, store.ErrUsedUp)
+		_, err = Take(s, id)
+		wantErr(t, err, store.ErrGone)
+	}
+	often := Create(t, s, Bytes(10), Life)
+	for i := range store.MaxRepeats + 1 {
+		if err := read(often, i == 0, 0, 10); err != nil {
+			t.Fatalf("repeat %d: %v", i, err)
 		}
 	}
-	_, err := s.Claim(ctx, small, claimant, time.Minute)
-	wantErr(t, err, store.ErrGone)
+	want(often, read(often, false, 0, 10))
 
-	large, claims := Create(t, s, Bytes(1<<20), Life), 0
-	for {
-		c, err := s.Claim(ctx, large, claimant, time.Minute)
-		if errors.Is(err, store.ErrGone) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		claims++
-		if _, err := io.Copy(io.Discard, c); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Release(); err != nil {
-			t.Fatal(err)
+	much := Create(t, s, Bytes(size), Life)
+	for i := range int(store.MaxRead(size) / size) {
+		if err := read(much, i == 0, 0, size); err != nil {
+			t.Fatalf("reading it %d times: %v", i+1, err)
 		}
 	}
-	if want := int(store.MaxRead(1<<20) >> 20); claims != want {
-		t.Errorf("it was read %d times, not %d", claims, want)
-	}
-	_, err = s.Claim(ctx, large, claimant, time.Minute)
-	wantErr(t, err, store.ErrGone)
+	want(much, read(much, false, 0, size))
 
-	unread := Create(t, s, Bytes(1<<20), Life) // what was not read does not count
-	for range 20 {
-		c, err := s.Claim(ctx, unread, claimant, time.Minute)
-		if err != nil {
-			t.Fatal(err)
+	parts := Create(t, s, Bytes(size), Life) // what was not asked for, or not read, does not count
+	for i := range store.MaxRepeats {
+		from, n := int64(0), int64(1000)
+		if i%2 == 1 {
+			from, n = -500, 1000
 		}
-		if _, err := io.CopyN(io.Discard, c, 1000); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Release(); err != nil {
-			t.Fatal(err)
+		if err := read(parts, i == 0, from, n); err != nil {
+			t.Fatalf("part %d: %v", i, err)
 		}
 	}
 }
@@ -656,6 +684,16 @@ func leaseAndQuota(t *testing.T, s store.Store) {
 	}
 	_, err = put()
 	wantErr(t, err, store.ErrQuota)
+	c, err = s.Claim(ctx, id, claimant, 200*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Undo(ctx); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(400 * time.Millisecond)
+	_, err = put() // an undone claim has taken nothing off
+	wantErr(t, err, store.ErrQuota)
 	claim(id, 0)
 	Eventually(t, "a final claim frees its share", func() bool {
 		_, err := put()
@@ -674,7 +712,7 @@ func leaseEnds(t *testing.T, s store.Store) {
 		t.Fatal(err)
 	}
 	Eventually(t, "the lease ends", func() bool {
-		c, err := s.Claim(context.Background(), id, claimant, time.Minute)
+		c, err := s.Resume(context.Background(), id, claimant, 0)
 		if err == nil {
 			err = c.Release()
 		}
@@ -695,7 +733,7 @@ func leaseWithinLife(t *testing.T, s store.Store) {
 		t.Fatal(err)
 	}
 	Eventually(t, "the secret's end ends the lease", func() bool {
-		c, err := s.Claim(context.Background(), id, claimant, Life)
+		c, err := s.Resume(context.Background(), id, claimant, 0)
 		if err == nil {
 			err = c.Release()
 		}
@@ -710,7 +748,7 @@ func leaseUndoRepeat(t *testing.T, s store.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	repeat, err := s.Claim(context.Background(), id, claimant, time.Minute)
+	repeat, err := s.Resume(context.Background(), id, claimant, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -731,14 +769,14 @@ func leaseUndoRepeated(t *testing.T, s store.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	repeat, err := s.Claim(context.Background(), id, claimant, time.Minute)
+	repeat, err := s.Resume(context.Background(), id, claimant, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, err := io.ReadAll(repeat); err != nil || string(got) != "leased" {
 		t.Errorf("%q, %v", got, err)
 	}
-	_ = first.Undo(context.Background()) // it may say that it has not been undone
+	wantErr(t, first.Undo(context.Background()), store.ErrGone)
 	_, err = Take(s, id)
 	wantErr(t, err, store.ErrGone)
 	if err := errors.Join(repeat.Release(), s.End(context.Background(), id, claimant)); err != nil {
@@ -753,7 +791,7 @@ func finalNotRepeatable(t *testing.T, s store.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Claim(context.Background(), id, claimant, time.Minute)
+	_, err = s.Resume(context.Background(), id, claimant, 0)
 	wantErr(t, err, store.ErrGone)
 	if err := c.Release(); err != nil {
 		t.Fatal(err)

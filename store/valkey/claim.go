@@ -50,6 +50,8 @@ func (s *Store) status(k keys, r reply) error {
 		return nil
 	case "none":
 		return store.ErrNotFound
+	case "used":
+		return store.ErrUsedUp
 	case "gone":
 		if s.repairs.pending(k.name) {
 			return fmt.Errorf("%w: a claim of the secret is being undone", store.ErrDown)
@@ -65,15 +67,17 @@ func (s *Store) status(k keys, r reply) error {
 type claim struct {
 	store     *Store
 	keys      keys
-	operation string // names this call of Claim: its claim can be undone by nobody else
+	operation string // names this call of Claim or Resume: nobody else undoes it, or takes back what it was counted to read
 	size      int64
 	share     reservation
 	lease     time.Duration // what was left of it; 0 for a final claim
-	repeat    bool          // not the claimant's first
+	until     time.Time     // when the lease ends
+	resumed   bool
 	over      bool
 
 	left     int64  // bytes not read yet, those in piece included
-	unread   int64  // bytes of the whole that were not read
+	unread   int64  // bytes that were counted as read and are not yet
+	began    bool   // a byte has been read
 	piece    string // what was fetched and not read yet
 	next     int    // the piece to fetch
 	skip     int    // bytes of it that are not asked for
@@ -84,13 +88,11 @@ var errClaimOver = errors.New("the claim is over")
 
 // Claim implements store.Store.
 func (s *Store) Claim(ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration) (store.Claim, error) {
-	operation, err := s.nonce()
+	c, err := s.newClaim(id)
 	if err != nil {
 		return nil, err
 	}
-	lease = max(lease, 0)
-	c := &claim{store: s, keys: keysOf(id), operation: operation}
-	owner := ""
+	lease, owner := max(lease, 0), ""
 	if lease > 0 {
 		owner = string(claimant[:])
 	}
@@ -98,8 +100,7 @@ func (s *Store) Claim(ctx context.Context, id store.ID, claimant store.Claimant,
 		script: s.scripts.claim,
 		keys:   c.keyList(),
 		args: []string{
-			c.keys.name, operation, owner, milliseconds(lease), milliseconds(max(lease, claimedLife)), fmt.Sprint(inlineSize),
-			fmt.Sprint(store.MaxRepeats), fmt.Sprint(store.ReadFactor), fmt.Sprint(store.ReadFree),
+			c.keys.name, c.operation, owner, milliseconds(lease), milliseconds(max(lease, claimedLife)), fmt.Sprint(inlineSize),
 		},
 		durable: true,
 	})
@@ -112,19 +113,56 @@ func (s *Store) Claim(ctx context.Context, id store.ID, claimant store.Claimant,
 	if err := s.status(c.keys, r); err != nil {
 		return nil, err
 	}
-	if err := c.take(r, lease > 0); err != nil {
+	if err := c.take(r, 4, lease > 0); err != nil {
 		s.repairs.add(c.repair())
 		return nil, err
 	}
-	if lease > 0 && !c.repeat {
-		s.done.Go(c.shorten)
+	c.unread = c.size
+	return c, nil
+}
+
+// Resume implements store.Store.
+func (s *Store) Resume(ctx context.Context, id store.ID, claimant store.Claimant, from int64) (store.Claim, error) {
+	c, err := s.newClaim(id)
+	if err != nil {
+		return nil, err
+	}
+	c.resumed = true
+	r, err := s.run(ctx, call{
+		script: s.scripts.resume,
+		keys:   []string{c.keys.gone, c.keys.claimed},
+		args: []string{
+			string(claimant[:]), c.operation, fmt.Sprint(from), fmt.Sprint(inlineSize),
+			fmt.Sprint(store.MaxRepeats), fmt.Sprint(store.ReadFactor), fmt.Sprint(store.ReadFree),
+		},
+		durable: true,
+	})
+	if err != nil {
+		if mayHaveHappened(err) { // nobody reads
+			s.repairs.add(repair{call: c.unreading(""), until: time.Now().Add(readingLife)})
+		}
+		return nil, err
+	}
+	if err := s.status(c.keys, r); err != nil {
+		return nil, err
+	}
+	if err := c.take(r, 5, true); err != nil {
+		return nil, err
+	}
+	if c.unread, err = r.values[4].AsInt64(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errOddReply, err)
 	}
 	return c, nil
 }
 
-// take takes over what the script returned.
-func (c *claim) take(r reply, leased bool) (err error) {
-	if len(r.values) != 4 {
+func (s *Store) newClaim(id store.ID) (*claim, error) {
+	operation, err := s.nonce()
+	return &claim{store: s, keys: keysOf(id), operation: operation}, err
+}
+
+// take takes over what a script returned.
+func (c *claim) take(r reply, values int, leased bool) (err error) {
+	if len(r.values) != values {
 		return errOddReply
 	}
 	account, err1 := r.values[1].ToString()
@@ -135,9 +173,10 @@ func (c *claim) take(r reply, leased bool) (err error) {
 	}
 	if leased {
 		c.lease = time.Duration(max(left, 1)) * time.Millisecond
+		c.until = time.Now().Add(c.lease)
 	}
 	c.share = reservation{account, c.keys.name}
-	c.repeat, c.left, c.unread, c.extended = r.status == "repeat", c.size, c.size, time.Now()
+	c.left, c.extended = c.size, time.Now()
 	if c.size > inlineSize {
 		return nil
 	}
@@ -149,16 +188,6 @@ func (c *claim) take(r reply, leased bool) (err error) {
 }
 
 var errIncomplete = errors.New("the ciphertext in Valkey is not complete")
-
-// shorten makes ciphertext and quota go when the lease ends. Until the claim was confirmed they had to stay for as long as
-// an undoing may have to wait; if this does not reach Valkey they do.
-func (c *claim) shorten() {
-	ctx := context.Background()
-	_ = c.store.small(ctx, func(ctx context.Context, client valkey.Client) error {
-		return client.Do(ctx, client.B().Pexpire().Key(c.keys.claimed).Milliseconds(c.lease.Milliseconds()).Lt().Build()).Error()
-	})
-	c.store.release(ctx, c.share, c.lease)
-}
 
 func (c *claim) keyList() []string {
 	return []string{c.keys.secret, c.keys.gone, c.keys.claimed, c.keys.live}
@@ -177,7 +206,7 @@ func (c *claim) undoing(fence string) call {
 
 func (c *claim) Size() int64 { return c.size }
 
-func (c *claim) First() bool { return !c.repeat }
+func (c *claim) First() bool { return !c.resumed }
 
 func (c *claim) Lease() time.Duration { return c.lease }
 
@@ -212,6 +241,7 @@ func (c *claim) Read(p []byte) (int, error) {
 	c.piece = c.piece[n:]
 	c.left -= int64(n)
 	c.unread -= int64(n)
+	c.began = true
 	return n, nil
 }
 
@@ -219,7 +249,7 @@ func (c *claim) Read(p []byte) (int, error) {
 // waits longer than for the claim: it can still be undone.
 func (c *claim) fetch() error {
 	p := patience{readBudget, true}
-	if c.unread == c.size {
+	if !c.began {
 		p = patience{budget, false}
 	}
 	err := c.store.try(context.Background(), p, func(ctx context.Context, clients clients) (err error) {
@@ -259,19 +289,22 @@ func (c *claim) fetch() error {
 	return nil
 }
 
-// Undo implements store.Claim. The undoing of a repeat leaves the claim as it is. What cannot be undone now is undone
-// when Valkey is back.
+// Undo implements store.Claim. What cannot be undone now is undone when Valkey is back.
 func (c *claim) Undo(ctx context.Context) error {
 	if c.over {
 		return errClaimOver
 	}
-	if c.repeat {
+	if c.resumed {
 		return c.Release()
 	}
 	c.over = true
-	if _, err := c.store.run(ctx, c.undoing("")); err != nil {
+	r, err := c.store.run(ctx, c.undoing(""))
+	if err != nil {
 		c.store.repairs.add(c.repair())
 		return fmt.Errorf("it will be undone later: %w", err)
+	}
+	if r.status == "stays" {
+		return store.ErrGone
 	}
 	return nil
 }
@@ -283,25 +316,45 @@ func (c *claim) Release() error {
 	}
 	c.over = true
 	s, ctx := c.store, context.Background()
-	switch {
-	case c.lease == 0:
+	if c.lease == 0 {
 		s.release(ctx, c.share, 0)
 		return s.small(ctx, func(ctx context.Context, client valkey.Client) error {
 			return client.Do(ctx, client.B().Unlink().Key(c.keys.claimed).Build()).Error()
 		})
-	case c.unread > 0: // it was counted as if all of it were read
-		_, err := s.run(ctx, call{
-			script: s.scripts.unread, keys: []string{c.keys.claimed}, args: []string{strconv.FormatInt(c.unread, 10)},
-		})
-		return err
 	}
-	return nil
+	err := c.shorten()
+	if c.unread > 0 {
+		_, unread := s.run(ctx, c.unreading(strconv.FormatInt(c.unread, 10)))
+		err = errors.Join(err, unread)
+	}
+	return err
+}
+
+// unreading takes back what was counted as read: so many bytes, or all for "".
+func (c *claim) unreading(bytes string) call {
+	return call{script: c.store.scripts.unread, keys: []string{c.keys.claimed}, args: []string{c.operation, bytes}}
+}
+
+// shorten makes ciphertext and quota go when the lease ends. As long as the first claim could be undone, they had to stay
+// for as long as that may have to wait for Valkey.
+func (c *claim) shorten() error {
+	left := time.Until(c.until)
+	if c.resumed || left <= 0 {
+		return nil
+	}
+	ctx := context.Background()
+	c.store.release(ctx, c.share, left)
+	return c.store.small(ctx, func(ctx context.Context, client valkey.Client) error {
+		return client.Do(ctx, client.B().Pexpire().Key(c.keys.claimed).Milliseconds(left.Milliseconds()).Lt().Build()).Error()
+	})
 }
 
 // End implements store.Store.
 func (s *Store) End(ctx context.Context, id store.ID, claimant store.Claimant) error {
 	k := keysOf(id)
-	r, err := s.run(ctx, call{script: s.scripts.end, keys: []string{k.gone, k.claimed}, args: []string{string(claimant[:])}})
+	r, err := s.run(ctx, call{
+		script: s.scripts.end, keys: []string{k.gone, k.claimed}, args: []string{string(claimant[:])}, durable: true,
+	})
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,8 @@ var (
 	claimSource string
 	//go:embed scripts/undo.lua
 	undoSource string
+	//go:embed scripts/resume.lua
+	resumeSource string
 	//go:embed scripts/unread.lua
 	unreadSource string
 	//go:embed scripts/end.lua
@@ -45,7 +47,7 @@ func newScript(source string) script {
 }
 
 type scripts struct {
-	append, commit, revoke, look, claim, undo, unread, end, putToken, reserve, release, attempt, forgive script
+	append, commit, revoke, look, claim, resume, undo, unread, end, putToken, reserve, release, attempt, forgive script
 }
 
 func newScripts() scripts {
@@ -56,6 +58,7 @@ func newScripts() scripts {
 		look:     newScript(lookSource),
 		claim:    newScript(claimSource),
 		undo:     newScript(undoSource),
+		resume:   newScript(resumeSource),
 		unread:   newScript(unreadSource),
 		end:      newScript(endSource),
 		putToken: newScript(putTokenSource),

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Puts a claimed secret back as it was, if the claim is this operation's and was not repeated. Repeating the undoing is
--- harmless.
+-- Puts a claimed secret back as it was, if the claim is this operation's and was not repeated. Returns done, or stays when
+-- it was. Repeating the undoing is harmless.
 -- With 'fence', or when there was nothing to undo, the operation is remembered: a claim of it that is still on its way
 -- here comes too late (see claim.lua).
 -- KEYS: secret, gone, claimed, live. ARGV: name, operation, 'fence' or ''.
@@ -10,7 +10,7 @@ local name, operation, fence = ARGV[1], ARGV[2], ARGV[3] == 'fence'
 local found = redis.call('HMGET', claimed, 'operation', 'repeats', 'expires')
 if found[1] == operation and not found[2] then
 	local expires = tonumber(found[3])
-	redis.call('HDEL', claimed, 'operation', 'claimant', 'until', 'read')
+	redis.call('HDEL', claimed, 'operation', 'claimant', 'until', 'read', 'reads:' .. operation)
 	redis.call('RENAME', claimed, secret)
 	redis.call('PEXPIREAT', secret, expires)
 	redis.call('DEL', gone)
@@ -28,4 +28,4 @@ if fence then
 		end
 	end
 end
-return 'done'
+return found[1] == operation and found[2] and 'stays' or 'done'

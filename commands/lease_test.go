@@ -41,6 +41,7 @@ type badLine struct {
 	pause  time.Duration
 	broken atomic.Int64
 	passed atomic.Int64 // bytes of answers
+	open   sync.Map     // connections
 }
 
 func startBadLine(t *testing.T, server string) *badLine {
@@ -64,7 +65,7 @@ func startBadLine(t *testing.T, server string) *badLine {
 	return l
 }
 
-// connect makes new connections go to a server.
+// connect makes connections go to a server; those that go elsewhere break, with what is on its way.
 func (l *badLine) connect(t *testing.T, server string) {
 	t.Helper()
 	u, err := url.Parse(server)
@@ -72,10 +73,13 @@ func (l *badLine) connect(t *testing.T, server string) {
 		t.Fatal(err)
 	}
 	l.target.Store(&u.Host)
+	l.open.Range(func(near, _ any) bool { return near.(net.Conn).Close() == nil || true })
 }
 
 func (l *badLine) carry(near net.Conn) {
 	defer near.Close()
+	l.open.Store(near, nil)
+	defer l.open.Delete(near)
 	far, err := net.Dial("tcp", *l.target.Load())
 	if err != nil {
 		return
@@ -144,16 +148,17 @@ func TestEverySecretArrivesOverALineThatBreaksAllTheTime(t *testing.T) {
 		d := startAt(t, place)
 		user, _ := d.firstTokens(false)
 		line := startBadLine(t, d.url)
-		line.cut = func() int { return 1 + mathrand.IntN(60_000) }
+		const size = 20_000
+		line.cut = func() int { return 1 + mathrand.IntN(size*4/3*4/3) } // the whole answer is hardly longer
 		recipient := newClient(t, line.address)
 		var all sync.WaitGroup
 		var whole atomic.Int64
 		places := make(chan struct{}, 32)
-		for i := range 1000 {
+		for range 1000 {
 			places <- struct{}{}
 			all.Go(func() {
 				defer func() { <-places }()
-				data := storetest.Bytes([]int{10, 3_000, 30_000, 100_000}[i%4])
+				data := storetest.Bytes(size)
 				id, fragment := d.secretOn(user, data)
 				got, err := receive(t.Context(), recipient, id, fragment)
 				if err != nil || !bytes.Equal(got, data) {
@@ -168,7 +173,7 @@ func TestEverySecretArrivesOverALineThatBreaksAllTheTime(t *testing.T) {
 		}
 		all.Wait()
 		storetest.Report(t, "%d secrets arrived whole over a line that broke %d times", whole.Load(), line.broken.Load())
-		if line.broken.Load() < 500 {
+		if line.broken.Load() < 1500 {
 			t.Error("it broke too rarely for the test to mean anything")
 		}
 	})
@@ -179,9 +184,9 @@ func TestOfTenThousandClaimersOneWinsAndMayRepeat(t *testing.T) {
 		d := startAt(t, place)
 		user, _ := d.firstTokens(false)
 		http1 := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
-		text, _ := d.create(http1, user, storetest.Bytes(1000))
-		ask := func(method, value string) int {
-			r, err := http.NewRequest(method, d.url+api.SecretPath+"/"+text, nil)
+		t.Cleanup(http1.CloseIdleConnections)
+		ask := func(method, id, value string) int {
+			r, err := http.NewRequest(method, d.url+api.SecretPath+"/"+id, nil)
 			if err != nil {
 				t.Error(err)
 				return 0
@@ -199,69 +204,69 @@ func TestOfTenThousandClaimersOneWinsAndMayRepeat(t *testing.T) {
 			return response.StatusCode
 		}
 		newValue := func() string { return base64.RawURLEncoding.EncodeToString(storetest.Bytes(32)) }
-		winners := make(chan string, 10_000)
-		var all sync.WaitGroup
-		places := make(chan struct{}, 256)
-		for i := range 10_000 {
-			places <- struct{}{}
-			all.Go(func() {
-				defer func() { <-places }()
-				value := ""
-				if i%2 == 0 {
-					value = newValue()
-				}
-				switch status := ask(http.MethodGet, value); status {
-				case http.StatusOK:
-					winners <- value
-				case http.StatusGone:
-				default:
-					t.Errorf("a claimer gets %d", status)
-				}
-			})
-		}
-		all.Wait()
-		if len(winners) != 1 {
-			t.Fatalf("%d claimers have won", len(winners))
-		}
-		if winner := <-winners; winner != "" { // then it may repeat, among others who may not
-			var won atomic.Int64
-			for i := range 400 {
+		// race lets 10,000 ask, every 200th of them with the same value, and tells how many of these and of the others won.
+		race := func(id, value string) (same, others int64) {
+			var all sync.WaitGroup
+			var won [2]atomic.Int64
+			places := make(chan struct{}, 256)
+			for i := range 10_000 {
 				places <- struct{}{}
 				all.Go(func() {
 					defer func() { <-places }()
-					value := newValue()
-					if i%10 == 0 {
-						value = winner
+					kind, mine := 1, ""
+					switch {
+					case i%200 == 0:
+						kind, mine = 0, value
+					case i%2 == 0:
+						mine = newValue()
 					}
-					if status := ask(http.MethodGet, value); status == http.StatusOK {
-						won.Add(1)
-					} else if value == winner || status != http.StatusGone {
-						t.Errorf("the winner gets %d", status)
+					switch status := ask(http.MethodGet, id, mine); status {
+					case http.StatusOK:
+						won[kind].Add(1)
+					case http.StatusGone:
+					default:
+						t.Errorf("a claimer gets %d", status)
 					}
 				})
 			}
 			all.Wait()
-			if won.Load() != 40 {
-				t.Errorf("%d of the winner's 40 requests succeeded", won.Load())
+			return won[0].Load(), won[1].Load()
+		}
+		create := func() string {
+			id, status := d.create(http1, user, storetest.Bytes(1000))
+			if status != http.StatusOK {
+				t.Fatalf("creating gives %d", status)
 			}
-			if status := ask(http.MethodDelete, winner); status != http.StatusNoContent {
-				t.Errorf("ending it gives %d", status)
-			}
-			for range 10 {
-				if status := ask(http.MethodGet, winner); status != http.StatusGone {
-					t.Errorf("after the end the winner gets %d", status)
-				}
-			}
+			return id
+		}
+		const repeats = 50
+		id, value := create(), newValue()
+		if same, others := race(id, value); !(same == repeats && others == 0 || same == 0 && others == 1) { //nolint:staticcheck // as one says it
+			t.Errorf("%d requests with one value won, and %d others", same, others)
+		}
+		id = create()
+		if status := ask(http.MethodGet, id, value); status != http.StatusOK {
+			t.Fatalf("claiming gives %d", status)
+		}
+		if same, others := race(id, value); same != repeats || others != 0 {
+			t.Errorf("among others %d of the claimant's requests won, and %d of theirs", same, others)
+		}
+		if status := ask(http.MethodDelete, id, value); status != http.StatusNoContent {
+			t.Errorf("ending it gives %d", status)
+		}
+		if same, others := race(id, value); same+others != 0 {
+			t.Errorf("after its end it was had %d times", same+others)
 		}
 	})
 }
 
 func TestAServerThatIsKilledInTheMiddleOfADownloadIsAskedForTheRest(t *testing.T) {
 	onBothStores(t, func(t *testing.T, place []string) {
+		place = append(place, "--upload-size-limit", "64m")
 		d := startServe(t, place)
 		d.awaitReady()
 		user, _ := d.firstTokens(false)
-		data := storetest.Bytes(4 << 20)
+		data := storetest.Bytes(12 << 20)
 		id, fragment := d.secretOn(user, data)
 		line := startBadLine(t, d.url)
 		line.pause = 5 * time.Millisecond
@@ -275,8 +280,9 @@ func TestAServerThatIsKilledInTheMiddleOfADownloadIsAskedForTheRest(t *testing.T
 		}()
 		for range 3 {
 			before := line.passed.Load()
-			storetest.Eventually(t, "a part has arrived", func() bool { return line.passed.Load() > before+1<<20 })
+			storetest.Eventually(t, "a part has arrived", func() bool { return line.passed.Load() > before+3<<20 })
 			d.end(syscall.SIGKILL)
+			line.broken.Add(1)
 			d = startServe(t, place)
 			d.awaitReady()
 			line.connect(t, d.url)
@@ -292,37 +298,56 @@ func TestAServerThatIsKilledInTheMiddleOfADownloadIsAskedForTheRest(t *testing.T
 }
 
 func TestACiphertextWhoseRecipientWasKilledGoesWithItsLease(t *testing.T) {
+	t.Parallel() // it takes a minute, which is the shortest lease
 	program, err := buildProgram()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	d := startDaemon(t, dir)
-	line := startBadLine(t, d.url)
-	line.pause = 20 * time.Millisecond
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, storetest.Bytes(4<<20), 0o600); err != nil {
-		t.Fatal(err)
+	dir, server := t.TempDir(), valkeytest.Standalone(t, nil)
+	for name, kept := range map[string]struct {
+		place []string
+		count func() int // ciphertexts
+	}{
+		"embedded": {[]string{"--data-dir", dir}, func() int { return len(blobFiles(t, dir)) }},
+		"valkey": {[]string{"--redis-dsn", server.DSN()}, func() int {
+			return len(strings.Fields(server.MustCommand("--scan", "--pattern", "hakanai:*:claimed:*")))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := startAt(t, kept.place)
+			user, _ := d.firstTokens(false)
+			line := startBadLine(t, d.url)
+			line.pause = 20 * time.Millisecond
+			file := filepath.Join(t.TempDir(), "file")
+			if err := os.WriteFile(file, storetest.Bytes(4<<20), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			send := exec.Command(program, "send", "--server", d.url, "--file", file, "--quiet")
+			send.Env = append(os.Environ(), "HAKANAI_TOKEN="+user)
+			link, err := send.Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			get := exec.Command(program, "get", strings.Replace(strings.TrimSpace(string(link)), d.url, line.address, 1))
+			get.Dir = t.TempDir()
+			if err := get.Start(); err != nil {
+				t.Fatal(err)
+			}
+			storetest.Eventually(t, "a part has arrived", func() bool { return line.passed.Load() > 100_000 })
+			_ = get.Process.Kill()
+			_ = get.Wait()
+			if n := kept.count(); n != 1 {
+				t.Errorf("under the lease there are %d ciphertexts", n)
+			}
+			for range 5 { // half a minute each
+				if time.Sleep(30 * time.Second); kept.count() == 0 {
+					return
+				}
+			}
+			t.Error("the ciphertext has outlived its lease")
+		})
 	}
-	send := exec.Command(program, "send", "--server", d.url, "--file", file, "--ttl", "4s", "--quiet") // no lease outlives it
-	send.Env = append(os.Environ(), "HAKANAI_TOKEN="+d.token)
-	link, err := send.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	get := exec.Command(program, "get", strings.Replace(strings.TrimSpace(string(link)), d.url, line.address, 1))
-	get.Dir = t.TempDir()
-	if err := get.Start(); err != nil {
-		t.Fatal(err)
-	}
-	storetest.Eventually(t, "a part has arrived", func() bool { return line.passed.Load() > 100_000 })
-	_ = get.Process.Kill()
-	_ = get.Wait()
-	if files := blobFiles(t, dir); len(files) != 1 {
-		t.Errorf("under the lease there are %d files", len(files))
-	}
-	storetest.Eventually(t, "the ciphertext is gone", func() bool { return len(blobFiles(t, dir)) == 0 })
-	d.end(syscall.SIGTERM)
 }
 
 func TestASentinelFailoverInTheMiddleOfADownloadLosesNothing(t *testing.T) {

@@ -70,6 +70,9 @@ func (s *Server) failWith(w http.ResponseWriter, r *http.Request, err error) {
 		s.fail(w, r, http.StatusNotFound, "there is no such secret: it never was, or it has expired")
 	case errors.Is(err, store.ErrGone):
 		s.fail(w, r, http.StatusGone, "the secret is gone: somebody has retrieved it")
+	case errors.Is(err, store.ErrUsedUp):
+		w.Header().Set("Retry-After", strconv.Itoa(int(minLease/time.Second)))
+		s.fail(w, r, http.StatusTooManyRequests, "you have asked for this secret too often: it is gone for everybody else")
 	case errors.Is(err, store.ErrFull):
 		s.log.Warn().EmbedObject(about(w)).Err(err).Msg("the store is full")
 		s.fail(w, r, http.StatusInsufficientStorage, "the store is full: nothing was stored")

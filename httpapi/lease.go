@@ -112,6 +112,20 @@ func readRange(h http.Header, length int64) (part span, partial bool, err error)
 	return part, true, nil
 }
 
+// placeOf is where a Range begins in the ciphertext of an answer whose length is not known yet, in bytes; how many of the
+// last bytes it is, if that is what it says, with a minus. What cannot be read begins at the beginning.
+func placeOf(h http.Header) int64 {
+	const far = math.MaxInt64
+	part, partial, err := readRange(h, far)
+	switch {
+	case err != nil || !partial:
+		return 0
+	case part.first > far/2: // so many from the end
+		return -((far-part.first)/4*3 + 3)
+	}
+	return part.first / 4 * 3
+}
+
 func readNumber(text string) (n int64, ok bool) {
 	if text == "" || strings.Trim(text, "0123456789") != "" {
 		return 0, false

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -9,10 +10,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
 	"hakanai/httpapi/api"
+	"hakanai/store"
 	"hakanai/store/storetest"
 )
 
@@ -115,8 +118,9 @@ func TestABadClaimConsumesNothing(t *testing.T) {
 			t.Errorf("ending %q gives %d", value, status)
 		}
 	}
-	if status, _, _ := s.do(http.MethodGet, api.SecretPath+"/"+id, nil, api.ClaimHeader, newValue(), api.ClaimHeader, newValue()); status != 400 {
-		t.Errorf("two values give %d", status)
+	two := fmt.Sprintf("GET %s/%s HTTP/1.1\r\nHost: x\r\n%[3]s: %s\r\n%[3]s: %s\r\n\r\n", api.SecretPath, id, api.ClaimHeader, newValue(), newValue())
+	if answer := s.raw(two); !strings.HasPrefix(answer, "HTTP/1.1 400") {
+		t.Errorf("two values give %.20q", answer)
 	}
 	for _, bad := range []string{"bytes=99999-", "bytes=2-1", "x"} {
 		if status, _, _ := s.claim(id, newValue(), "Range", bad); status != 416 {
@@ -203,4 +207,47 @@ func FuzzRange(f *testing.F) {
 			t.Errorf("%q of %d is %+v", text, length, part)
 		}
 	})
+}
+
+// undoneStore lets every claim be undone by its caller's leaving, as it seems to others: between a look and a claim.
+type undoneStore struct {
+	store.Store
+	looked func()
+}
+
+func (s undoneStore) Look(ctx context.Context, id store.ID) (store.Secret, error) {
+	secret, err := s.Store.Look(ctx, id)
+	s.looked()
+	return secret, err
+}
+
+func TestAClaimThatIsUndoneOpensNoWayPastThePassphrase(t *testing.T) {
+	// The owner of the passphrase claims, and gives the claim back, just when somebody without it looks.
+	var claim store.Claim
+	var id uuid.UUID
+	var secrets store.Store
+	looks := 0
+	s := newSite(t, func(server *Server) {
+		secrets = server.store
+		server.store = undoneStore{secrets, func() {
+			if looks++; looks%2 == 1 && claim != nil { // it was seen as gone, and is back
+				if err := claim.Undo(context.Background()); err != nil {
+					t.Error(err)
+				}
+				claim = nil
+			}
+		}}
+	})
+	_, text := s.post(`{"data":"aGVyZQ==","expires_in":60,"restrictions":{"passphrase_hash":"` + strings.Repeat("ab", 32) + `"}}`)
+	id = uuid.MustParse(s.created(text))
+	for range 3 {
+		var err error
+		looks = 0
+		if claim, err = secrets.Claim(t.Context(), id, storetest.NewClaimant(), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if status, _, _ := s.claim(id.String(), newValue()); status != 401 {
+			t.Errorf("without the passphrase it gives %d", status)
+		}
+	}
 }

@@ -65,6 +65,12 @@ func (s *Server) secret(w http.ResponseWriter, r *http.Request) {
 
 // retrieve claims the secret, and sends it to the one who has it now.
 func (s *Server) retrieve(w http.ResponseWriter, r *http.Request) {
+	done, err := s.beginTransfer() // before anything is claimed
+	if err != nil {
+		s.failRetrieval(w, r, err)
+		return
+	}
+	defer done()
 	claim, err := s.claim(r)
 	if err != nil {
 		s.failRetrieval(w, r, err)
@@ -98,10 +104,37 @@ func (s *Server) claim(r *http.Request) (store.Claim, error) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeTime)
 	defer cancel()
-	secret, err := s.store.Look(ctx, id)
-	if errors.Is(err, store.ErrGone) && leased { // perhaps the caller is the one who has it; it need not be asked again who it is
-		return s.store.Claim(ctx, id, claimant, minLease)
+	if !leased {
+		return s.claimOnce(ctx, r, id, func(store.Secret) (store.Claim, error) { return s.store.Claim(ctx, id, claimant, 0) })
 	}
+	for range maxLooks {
+		claim, err := s.claimOnce(ctx, r, id, func(secret store.Secret) (store.Claim, error) {
+			if _, _, err := readRange(r.Header, encodedLen(secret.Size)); err != nil {
+				return nil, err
+			}
+			return s.store.Claim(ctx, id, claimant, leaseOf(secret.Size))
+		})
+		if !errors.Is(err, store.ErrGone) {
+			return claim, err
+		}
+		// Perhaps the caller is the one who has it. Who has it need not be asked again who they are.
+		claim, err = s.store.Resume(ctx, id, claimant, placeOf(r.Header))
+		if !errors.Is(err, store.ErrNotFound) {
+			return claim, err
+		}
+		// The claim has just been undone: what stands before the secret stands before this caller too.
+	}
+	return nil, fmt.Errorf("%w: the secret is claimed and given back again and again", store.ErrDown)
+}
+
+// maxLooks is how often a caller looks at a secret that others claim and give back meanwhile.
+const maxLooks = 3
+
+// claimOnce checks what stands before a secret, and claims it.
+func (s *Server) claimOnce(
+	ctx context.Context, r *http.Request, id store.ID, claim func(store.Secret) (store.Claim, error),
+) (store.Claim, error) {
+	secret, err := s.store.Look(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -110,13 +143,7 @@ func (s *Server) claim(r *http.Request) (store.Claim, error) {
 			return nil, err
 		}
 	}
-	if !leased {
-		return s.store.Claim(ctx, id, claimant, 0)
-	}
-	if _, _, err := readRange(r.Header, encodedLen(secret.Size)); err != nil {
-		return nil, err
-	}
-	return s.store.Claim(ctx, id, claimant, leaseOf(secret.Size))
+	return claim(secret)
 }
 
 // storeTime bounds what a caller waits for the store to claim a secret, all its steps together.
@@ -138,11 +165,7 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, claim store.Cla
 			tell()
 		}
 	}
-	done, err := s.beginTransfer()
-	if err == nil {
-		defer done()
-		err = s.send(w, r, claim, begun)
-	}
+	err := s.send(w, r, claim, begun)
 	if claim.First() && (err == nil || sent() > before) {
 		s.metrics.Retrieved()
 	}

@@ -23,7 +23,7 @@ func Store(s store.Store, m *Metrics, tracer *Tracer, system string) store.Store
 	begin := func(name string) operation { return newOperation(name, m, tracer, system) }
 	o.draft, o.write, o.commit, o.discard = begin("draft"), begin("write"), begin("commit"), begin("discard")
 	o.look, o.claim, o.read = begin("look"), begin("claim"), begin("read")
-	o.undo, o.release, o.endLease = begin("undo"), begin("release"), begin("end")
+	o.resume, o.undo, o.release, o.endLease = begin("resume"), begin("undo"), begin("release"), begin("end")
 	o.putToken, o.token = begin("put_token"), begin("token")
 	o.attempt, o.forgive = begin("attempt"), begin("forgive")
 	o.count, o.check = begin("count"), begin("check")
@@ -37,7 +37,7 @@ type observedStore struct {
 
 	draft, write, commit, discard     operation
 	look, claim, read                 operation
-	undo, release, endLease           operation
+	resume, undo, release, endLease   operation
 	putToken, token, attempt, forgive operation
 	count, check                      operation
 }
@@ -52,7 +52,8 @@ const (
 func failureOf(err error) string {
 	switch {
 	case err == nil, errors.Is(err, io.EOF), errors.Is(err, context.Canceled),
-		errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrGone), errors.Is(err, store.ErrNoToken), errors.Is(err, store.ErrQuota):
+		errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrGone), errors.Is(err, store.ErrNoToken), errors.Is(err, store.ErrQuota),
+		errors.Is(err, store.ErrUsedUp):
 		return ""
 	case errors.Is(err, store.ErrDown):
 		return down
@@ -142,6 +143,17 @@ func (o *observedStore) Look(ctx context.Context, id store.ID) (store.Secret, er
 func (o *observedStore) Claim(ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration) (store.Claim, error) {
 	inner, c := o.claim.begin(ctx)
 	claim, err := o.inner.Claim(inner, id, claimant, lease)
+	c.end(err)
+	if err != nil {
+		return nil, err
+	}
+	return &observedClaim{inner: claim, store: o, ctx: ctx}, nil
+}
+
+// Resume implements store.Store.
+func (o *observedStore) Resume(ctx context.Context, id store.ID, claimant store.Claimant, from int64) (store.Claim, error) {
+	inner, c := o.resume.begin(ctx)
+	claim, err := o.inner.Resume(inner, id, claimant, from)
 	c.end(err)
 	if err != nil {
 		return nil, err

@@ -1,12 +1,12 @@
 // What the page and its server say to each other. No key, name or content is ever in it.
 
-import { decode, encode } from "./crypto/base64";
+import { encode } from "./crypto/base64";
 import type { Restrictions } from "./restrictions";
 
 /** GET /config.json. */
 export interface Config {
   showTokenInput: boolean;
-  features: { impressum: boolean; privacy: boolean; restrictions: { country: boolean; asn: boolean } };
+  features: { leases?: boolean; impressum: boolean; privacy: boolean; restrictions: { country: boolean; asn: boolean } };
   limits: {
     upload: number;
     anonymous: number | null; // null where a token is needed
@@ -25,13 +25,10 @@ export class AnswerError extends Error {
   }
 }
 
-/** The connection broke while a secret was on its way: it is gone. */
-export class LostError extends Error {}
-
 /** Part done, from 0 to 1, or null where nobody knows. */
 export type Progress = (done: number | null) => void;
 
-const ask: RequestInit = { cache: "no-store", credentials: "omit", redirect: "error" };
+export const ask: RequestInit = { cache: "no-store", credentials: "omit", redirect: "error" };
 
 /** What the server offers, to whom has the token. */
 export async function getConfig(token: string): Promise<Config> {
@@ -44,7 +41,8 @@ export async function getText(path: string): Promise<string> {
   return (await answer(path, ask)).text();
 }
 
-async function answer(path: string, init: RequestInit): Promise<Response> {
+/** Asks, and returns an answer with a status of success. */
+export async function answer(path: string, init: RequestInit): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(path, init);
@@ -110,25 +108,5 @@ function readID(json: string): string | null {
     return (JSON.parse(json) as { id: string }).id;
   } catch {
     return null;
-  }
-}
-
-/** Takes a secret's ciphertext from the server, which gives it once. */
-export async function retrieve(id: string, passphraseHash: string, progress: Progress): Promise<Uint8Array<ArrayBuffer>> {
-  const headers: HeadersInit = passphraseHash === "" ? {} : { "X-Secret-Passphrase": passphraseHash };
-  const response = await answer(`/api/v1/secret/${id}`, { ...ask, headers });
-  const total = Number(response.headers.get("Content-Length"));
-  const pieces: Uint8Array<ArrayBuffer>[] = [];
-  let received = 0;
-  try {
-    const reader = response.body!.getReader();
-    for (let next = await reader.read(); !next.done; next = await reader.read()) {
-      pieces.push(next.value);
-      received += next.value.length;
-      progress(total > 0 ? received / total : null);
-    }
-    return await decode(new Uint8Array(await new Blob(pieces).arrayBuffer()));
-  } catch {
-    throw new LostError();
   }
 }

@@ -1,7 +1,7 @@
 // A link's page. Loading it fetches nothing: only the button takes the secret from the server.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { AnswerError, LostError, retrieve } from "../api";
+import { AnswerError } from "../api";
 import { HashError, WrongKeyError } from "../crypto/errors";
 import { LinkError, parseFragment, parseID, type Fault, type Fragment } from "../crypto/link";
 import type { Content } from "../crypto/payload";
@@ -12,12 +12,13 @@ import { Progress } from "../parts/progress";
 import { faultText, readKey } from "../parts/linkform";
 import { SecretField } from "../parts/secretfield";
 import { wait } from "../problems";
+import { LostError, retrieval } from "../retrieve";
 import { useText, type Text } from "../text";
 import { Revealed } from "./revealed";
 
 type Phase =
   | { name: "ask" }
-  | { name: "busy"; done: number | null }
+  | { name: "busy"; done: number | null; broke: boolean }
   | { name: "shown"; content: Content }
   | { name: "over"; why: "gone" | "never" | "lost" | "notOurs" | "badID" };
 
@@ -29,11 +30,18 @@ export function Reveal({ id, fragment }: { id: string; fragment: string | Fragme
   const [keyFault, setKeyFault] = useState<Fault | "wrong" | null>(start.fault === "id" ? null : start.fault);
   const [passphrase, setPassphrase] = useState<string | null>(null); // null until it is asked for
   const [problem, setProblem] = useState<string | null>(null);
+  const [secret] = useState(() => retrieval(id.toLowerCase())); // one for the page: pressing the button again is no other viewer
   // Kept when a key does not fit: the server has it no more, and another key may.
   const ciphertext = useRef<Uint8Array<ArrayBuffer> | null>(null);
   const [kept, setKept] = useState(false);
   useTitle(phase.name === "over" ? over(phase.why, t).title : phase.name === "shown" ? t.revealedTitle : t.revealTitle);
-  useEffect(() => () => ciphertext.current?.fill(0), []);
+  useEffect(
+    () => () => {
+      secret.abandon();
+      ciphertext.current?.fill(0);
+    },
+    [secret],
+  );
 
   const asksKey = start.fragment === null || keyFault !== null || kept;
 
@@ -51,11 +59,11 @@ export function Reveal({ id, fragment }: { id: string; fragment: string | Fragme
       focus("passphrase-input");
       return;
     }
-    setPhase({ name: "busy", done: null });
+    setPhase({ name: "busy", done: null, broke: false });
     try {
       if (ciphertext.current === null) {
         const hash = passphrase === null ? "" : await hashPassphrase(passphrase.trim());
-        ciphertext.current = await retrieve(parseID(id), hash, (done) => setPhase({ name: "busy", done }));
+        ciphertext.current = await secret.retrieve(hash, (done, broke) => setPhase({ name: "busy", done, broke }));
         setPassphrase(null);
       }
       const content = await unseal(ciphertext.current, read);
@@ -63,6 +71,7 @@ export function Reveal({ id, fragment }: { id: string; fragment: string | Fragme
       ciphertext.current = null;
       setKey("");
       setPhase({ name: "shown", content });
+      secret.end();
     } catch (error) {
       fail(error);
     }
@@ -149,7 +158,7 @@ export function Reveal({ id, fragment }: { id: string; fragment: string | Fragme
         </Notice>
       )}
       {busy ? (
-        <Progress text={t.fetching} done={phase.done} />
+        <Progress text={phase.broke ? t.continuing : t.fetching} done={phase.done} />
       ) : (
         <p>
           <button id="reveal" type="submit" class="primary">

@@ -134,6 +134,7 @@ export const de: Text = {
   revealLede: "Es lässt sich ein Mal öffnen. Danach hat der Server es nicht mehr: Halte einen Platz dafür bereit.",
   reveal: "Geheimnis öffnen",
   fetching: "Wird geholt und entschlüsselt …",
+  continuing: "Die Verbindung ist abgebrochen. Was schon da ist, bleibt, und der Rest folgt, sobald sie wieder steht …",
   keyLabel: "Schlüssel",
   keyHint: "Er kam auf einem anderen Weg zu dir als der Link. Geöffnet wird erst, wenn du den Knopf drückst.",
   keyWrong: "Dieser Schlüssel passt nicht. Ist er vollständig, und gehört er zu diesem Link?",

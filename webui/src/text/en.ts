@@ -132,6 +132,7 @@ export const en = {
   revealLede: "It can be opened once. When you reveal it, it leaves the server for good: have a place for it ready.",
   reveal: "Reveal the secret",
   fetching: "Fetching and decrypting …",
+  continuing: "The connection broke. What has arrived is safe, and the rest follows as soon as the connection is back …",
   keyLabel: "Key",
   keyHint: "It came to you another way than the link. Nothing is opened before you press the button.",
   keyWrong: "This key does not fit. Check that it is complete, and that it belongs to this link.",

@@ -51,13 +51,15 @@ func placeFlags() []cli.Flag {
 
 // readPlace reads the flags that say where secrets are kept.
 func readPlace(c *cli.Context) (place storePlace, err error) {
-	place = storePlace{dataDir: c.String("data-dir"), replicas: valkey.Auto, strict: c.Bool("strict-store-check")}
+	place = storePlace{dataDir: c.String("data-dir"), strict: c.Bool("strict-store-check")}
 	if text := c.String("redis-wait-replicas"); text != "auto" {
 		n, err := strconv.ParseUint(text, 10, 8)
 		if err != nil {
 			return place, usageError("--redis-wait-replicas must be auto or a number from 0 to 255, and is %q", text)
 		}
-		place.replicas = int(n)
+		if place.replicas = int(n); n == 0 {
+			place.replicas = valkey.None
+		}
 	}
 	if text := c.String("redis-dsn"); text != "" {
 		if place.dsn, err = valkey.ParseDSN(text); err != nil {

@@ -32,7 +32,7 @@ var buildProgram = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "hakanai")
-	build := exec.Command("go", "build", "-trimpath", "-o", path, "hakanai")
+	build := exec.Command("go", "build", "-trimpath", "-tags", os.Getenv("HAKANAI_TEST_TAGS"), "-o", path, "hakanai") // see task prove
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := build.CombinedOutput()
 	if err != nil {
@@ -244,10 +244,11 @@ func (j *journal) load(d *daemon, token string) {
 	taking.Wait()
 }
 
-// crash runs a load and ends the server in the middle of it, round after round, and looks at what is left.
-func crash(t *testing.T, rounds int, signal syscall.Signal, wantStatus int) {
-	dir := t.TempDir()
-	d := startDaemon(t, dir)
+// crash runs a load and ends the server in the middle of it, round after round, and looks at what is left. place are the
+// flags that say where the secrets are.
+func crash(t *testing.T, place []string, rounds int, signal syscall.Signal, wantStatus int) {
+	d := startServe(t, place)
+	storetest.Eventually(t, "the first token is printed", func() bool { return len(d.logged("hakanai send")) == 1 })
 	token := d.token
 	j := &journal{delivered: make(map[string]int)}
 	for range rounds {
@@ -258,11 +259,12 @@ func crash(t *testing.T, rounds int, signal syscall.Signal, wantStatus int) {
 			t.Errorf("the server ended with %d, want %d", status, wantStatus)
 		}
 		loading.Wait()
-		d = startDaemon(t, dir)
+		d = startServe(t, place)
+		d.awaitReady()
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	t.Logf("%d rounds: %d delivered, %d never tried, %d without an answer", rounds, len(j.delivered), len(j.open), len(j.uncertain))
-	if len(j.delivered) < rounds || len(j.open) == 0 {
+	delivered, untried := len(j.delivered), len(j.open)
+	if delivered < rounds || untried == 0 {
 		t.Errorf("too little has happened for the test to mean anything")
 	}
 	for _, id := range j.open {
@@ -283,7 +285,8 @@ func crash(t *testing.T, rounds int, signal syscall.Signal, wantStatus int) {
 			t.Errorf("a secret whose take had no answer gives %d", status)
 		}
 	}
-	t.Logf("%d of those without an answer were lost on their way", forfeit)
+	storetest.Report(t, "%d rounds of %s: %d delivered, %d never tried and all there, %d without an answer, of them lost on their way: %d",
+		rounds, signal, delivered, untried, len(j.uncertain), forfeit)
 	for id, times := range j.delivered {
 		if times > 1 {
 			t.Errorf("a secret was delivered %d times", times)
@@ -291,11 +294,6 @@ func crash(t *testing.T, rounds int, signal syscall.Signal, wantStatus int) {
 		if _, status := d.take(client, id); status != http.StatusGone {
 			t.Errorf("a delivered secret gives %d", status)
 		}
-	}
-	// What was being created when the server died, and what was sent when it was not acknowledged, is all that may be
-	// there: its ids are lost. Everything else has left no file.
-	if files := blobFiles(t, dir); len(files) > 2*rounds {
-		t.Errorf("%d files are left", len(files))
 	}
 	if status := d.end(syscall.SIGTERM); status != 0 {
 		t.Errorf("the server ended with %d", status)
@@ -312,11 +310,22 @@ func blobFiles(t *testing.T, dir string) []os.DirEntry {
 }
 
 func TestKillingTheServerLosesAndRepeatsNothing(t *testing.T) {
-	crash(t, 100, syscall.SIGKILL, -1)
+	crashEmbedded(t, syscall.SIGKILL, -1)
 }
 
 func TestStoppingTheServerUnderLoadLosesNothing(t *testing.T) {
-	crash(t, 100, syscall.SIGTERM, 0)
+	crashEmbedded(t, syscall.SIGTERM, 0)
+}
+
+func crashEmbedded(t *testing.T, signal syscall.Signal, wantStatus int) {
+	const rounds = 100
+	dir := t.TempDir()
+	crash(t, []string{"--data-dir", dir}, rounds, signal, wantStatus)
+	// What was being created when the server died, and what was sent when it was not acknowledged, is all that may be
+	// there: its ids are lost. Everything else has left no file.
+	if files := blobFiles(t, dir); len(files) > 2*rounds {
+		t.Errorf("%d files are left", len(files))
+	}
 }
 
 func TestAKilledServerLeavesNoFileOfWhatWasNotAcknowledged(t *testing.T) {

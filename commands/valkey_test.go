@@ -3,10 +3,14 @@
 package commands
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,8 +35,9 @@ type fleet struct {
 func startFleet(t testing.TB, dsn string, flags ...string) *fleet {
 	t.Helper()
 	f := &fleet{t: t}
+	flags = slices.Concat([]string{"--redis-dsn", dsn}, flags, strings.Fields(os.Getenv("HAKANAI_TEST_FLAGS"))) // see task prove
 	for range 2 {
-		f.servers = append(f.servers, startServe(t, append([]string{"--redis-dsn", dsn}, flags...)))
+		f.servers = append(f.servers, startServe(t, flags))
 		f.clients = append(f.clients, &http.Client{
 			Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 20 * time.Second,
 		})
@@ -177,11 +182,14 @@ type traffic struct {
 	*fleet
 
 	mu        sync.Mutex
-	open      []string       // acknowledged; nobody has tried to take them
-	shaken    []string       // somebody has tried, and nobody got a byte
-	delivered map[string]int // how often bytes came
-	refused   int            // creates that were not acknowledged
-	slow      int            // refusals that took longer than they may
+	texts     map[string][32]byte // of every acknowledged secret, the hash of what must come
+	open      []string            // acknowledged; nobody has tried to take them
+	shaken    []string            // somebody has tried, and nobody got a byte
+	delivered map[string]int      // how often bytes came
+	broken    int                 // deliveries that were not whole
+	refused   int                 // creates that were not acknowledged
+	odd       int                 // of them, those with another status than 503
+	slowest   time.Duration       // of these refusals
 
 	stopping atomic.Bool
 	done     sync.WaitGroup
@@ -189,25 +197,28 @@ type traffic struct {
 
 // startTraffic begins a load of creators and of takers. A taker asks both servers for the same secret at once.
 func startTraffic(f *fleet, each int) *traffic {
-	l := &traffic{fleet: f, delivered: make(map[string]int)}
+	l := &traffic{fleet: f, delivered: make(map[string]int), texts: make(map[string][32]byte)}
 	for i := range each {
 		l.done.Go(func() {
 			for !l.stopping.Load() {
 				began := time.Now()
 				size := rand.IntN(2000)
 				if rand.IntN(10) == 0 {
-					size = 20_000 // which comes in pieces
+					size = 300_000 // which is written and read in pieces
 				}
-				id, status := l.create(i%2, storetest.Bytes(size+1))
+				body := storetest.Bytes(size + 1)
+				id, status := l.create(i%2, body)
 				l.note(func() {
 					if status == http.StatusOK {
 						l.open = append(l.open, id)
+						l.texts[id] = sha256.Sum256([]byte(base64.StdEncoding.EncodeToString(body)))
 						return
 					}
 					l.refused++
-					if status != http.StatusServiceUnavailable || time.Since(began) > 5*time.Second {
-						l.slow++
+					if status != http.StatusServiceUnavailable {
+						l.odd++
 					}
+					l.slowest = max(l.slowest, time.Since(began))
 				})
 				pause := 10 * time.Millisecond
 				if status != http.StatusOK {
@@ -254,7 +265,7 @@ func (l *traffic) contend(id string) {
 	var got atomic.Int64
 	for i := range l.servers {
 		both.Go(func() {
-			if text, status := l.take(i, id); status == http.StatusOK && len(text) > 0 {
+			if l.delivers(i, id) {
 				got.Add(1)
 			}
 		})
@@ -269,19 +280,30 @@ func (l *traffic) contend(id string) {
 	})
 }
 
-// finish ends the load, and checks that no secret was delivered twice and that none that was acknowledged is lost.
-func (l *traffic) finish() {
+// delivers takes a secret, and tells whether a byte of it came.
+func (l *traffic) delivers(i int, id string) bool {
+	text, status := l.take(i, id)
+	if status != http.StatusOK || len(text) == 0 {
+		return false
+	}
+	l.note(func() {
+		if sha256.Sum256(text) != l.texts[id] {
+			l.broken++
+		}
+	})
+	return true
+}
+
+// finish ends the load, and checks that no secret was delivered twice, and that none that was acknowledged is lost. It
+// reports what was counted, and what had happened meanwhile.
+func (l *traffic) finish(what string) {
 	l.t.Helper()
 	l.stopping.Store(true)
 	l.done.Wait()
-	l.check()
-}
-
-func (l *traffic) check() {
 	l.t.Helper()
 	lost, twice := 0, 0
 	for i, id := range l.open {
-		if text, status := l.take(i%2, id); status != http.StatusOK || len(text) == 0 {
+		if !l.delivers(i%2, id) {
 			lost++
 		}
 	}
@@ -289,15 +311,16 @@ func (l *traffic) check() {
 	for id, times := range l.delivered {
 		if times > 1 {
 			twice++
-		} else if text, status := l.take(rand.IntN(2), id); status == http.StatusOK && len(text) > 0 {
+		} else if l.delivers(rand.IntN(2), id) {
 			twice++
 		}
 	}
-	l.t.Logf("%d secrets delivered, of them twice: %d; %d acknowledged and not tried, of them lost: %d; "+
-		"%d tried in vain, of them lost: %d; %d creates refused, of them oddly: %d",
-		len(l.delivered), twice, len(l.open), lost, len(l.shaken), len(lostShaken), l.refused, l.slow)
-	if twice+lost+len(lostShaken) > 0 {
-		l.t.Errorf("%d secrets were delivered twice, and %d are lost", twice, lost+len(lostShaken))
+	storetest.Report(l.t, "%s: %d secrets delivered, of them twice: %d, not whole: %d; %d acknowledged and not tried, of them "+
+		"lost: %d; %d tried in vain, of them lost: %d; %d creates refused, the slowest after %s",
+		what, len(l.delivered), twice, l.broken, len(l.open), lost, len(l.shaken), len(lostShaken), l.refused,
+		l.slowest.Round(100*time.Millisecond))
+	if twice+lost+len(lostShaken)+l.broken > 0 {
+		l.t.Errorf("%d secrets were delivered twice, %d are lost, %d came broken", twice, lost+len(lostShaken), l.broken)
 	}
 	shown := 0
 	for id, answer := range lostShaken {
@@ -306,8 +329,8 @@ func (l *traffic) check() {
 		}
 		l.t.Logf("%s: %s", id, answer)
 	}
-	if l.slow > 0 {
-		l.t.Errorf("%d creates were refused slowly or oddly", l.slow)
+	if l.odd > 0 {
+		l.t.Errorf("%d creates were refused with another status than 503", l.odd)
 	}
 	if len(l.delivered) < 50 || len(l.open) < 20 {
 		l.t.Error("too little has happened for the test to mean anything")
@@ -323,11 +346,12 @@ func (l *traffic) lost() map[string]string {
 	}
 	for range 50 {
 		for id := range left {
-			text, status := l.take(rand.IntN(2), id)
-			if status == http.StatusOK && len(text) > 0 {
+			i := rand.IntN(2)
+			if l.delivers(i, id) {
 				delete(left, id)
 				continue
 			}
+			text, status := l.take(i, id)
 			left[id] = fmt.Sprintf("%d %q", status, text)
 		}
 		if len(left) == 0 {
@@ -356,6 +380,7 @@ func TestSentinelFailoversServeNothingTwiceAndLoseNothing(t *testing.T) {
 	f := startFleet(t, servers.DSN())
 	defer f.stop()
 	l := startTraffic(f, 4)
+	promoted := 0
 	for i := range failovers {
 		time.Sleep(time.Duration(300+rand.IntN(300)) * time.Millisecond)
 		primary, replicas := servers.Primary(), servers.Replicas()
@@ -373,11 +398,11 @@ func TestSentinelFailoversServeNothingTwiceAndLoseNothing(t *testing.T) {
 			}
 		}
 		servers.AwaitFailover(primary)
+		promoted++
 		f.serving()
 		servers.Heal()
 	}
-	l.finish()
-	t.Logf("%d Sentinel failovers", failovers)
+	l.finish(fmt.Sprintf("%d Sentinel failovers", promoted))
 }
 
 func TestClusterFailoversServeNothingTwiceAndLoseNothing(t *testing.T) {
@@ -385,17 +410,27 @@ func TestClusterFailoversServeNothingTwiceAndLoseNothing(t *testing.T) {
 	f := startFleet(t, cluster.DSN())
 	defer f.stop()
 	l := startTraffic(f, 4)
-	for range failovers {
+	promoted := 0
+	for i := range failovers {
 		time.Sleep(time.Duration(300+rand.IntN(300)) * time.Millisecond)
 		primaries := cluster.Primaries()
 		primary := primaries[rand.IntN(len(primaries))]
-		primary.Kill()
-		storetest.Eventually(t, "a replica takes over", func() bool { return len(cluster.Primaries()) == 3 })
+		replica := cluster.ReplicaOf(primary)
+		if i%2 == 0 {
+			primary.Kill()
+		} else { // the replica lags behind, and what is on its way to it is lost too
+			replica.Pause()
+			time.Sleep(400 * time.Millisecond)
+			primary.Kill()
+			replica.Kill()
+			replica.Start()
+		}
+		storetest.Eventually(t, "the replica takes over", func() bool { return replica.Role() == "master" })
+		promoted++
 		cluster.Heal()
 	}
 	f.serving()
-	l.finish()
-	t.Logf("%d Cluster failovers", failovers)
+	l.finish(fmt.Sprintf("%d Cluster failovers", promoted))
 }
 
 func TestAPrimaryCutOffFromItsReplicasServesNothingThatTheNewOneServes(t *testing.T) {
@@ -413,7 +448,7 @@ func TestAPrimaryCutOffFromItsReplicasServesNothingThatTheNewOneServes(t *testin
 		servers.Heal()
 		f.serving()
 	}
-	l.finish()
+	l.finish("5 primaries paused until another was promoted")
 }
 
 func TestAPrimaryThatGoesOnAfterAPromotionServesNothingThatTheNewOneServes(t *testing.T) {
@@ -430,7 +465,11 @@ func TestAPrimaryThatGoesOnAfterAPromotionServesNothingThatTheNewOneServes(t *te
 		servers.Heal()
 		f.serving()
 	}
-	l.finish()
+	l.finish("10 failovers of a primary that was well")
+}
+
+func TestKillingAServerOnValkeyLosesAndRepeatsNothing(t *testing.T) {
+	crash(t, []string{"--redis-dsn", valkeytest.Standalone(t, nil).DSN()}, 30, syscall.SIGKILL, -1)
 }
 
 func TestValkeyAwayUnderLoadLosesNothing(t *testing.T) {
@@ -458,15 +497,24 @@ func TestValkeyAwayUnderLoadLosesNothing(t *testing.T) {
 				if status := d.status(api.SecretPath + "/6fa459ea-ee8a-4ca4-894e-db77e160355e"); status != http.StatusServiceUnavailable {
 					t.Errorf("%s: a take gives %d", away.name, status)
 				}
+				if time.Until(until) < away.time/2 { // it has been noticed
+					if status := d.status("/healthy"); status != http.StatusServiceUnavailable {
+						t.Errorf("%s: /healthy gives %d", away.name, status)
+					}
+				}
 			}
 		}
 		away.end()
 		f.serving()
 	}
-	l.finish()
+	l.finish("Valkey away four times, for 38 s in all")
 	for _, d := range f.servers {
 		if d.status("/healthy") != http.StatusOK {
 			t.Error("a server is not healthy in the end")
+		}
+		gone, back := len(d.logged("waiting for Valkey")), len(d.logged("Valkey is there"))
+		if gone < 3 || gone > 5 || back != gone {
+			t.Errorf("the log says %d times that Valkey is away, and %d times that it is back", gone, back)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -67,12 +69,14 @@ func (s *Server) claim(r *http.Request) (store.Claim, error) {
 	if r.Header.Get("Range") != "" {
 		return nil, refuse(http.StatusRequestedRangeNotSatisfiable, "a secret is retrieved whole or not at all")
 	}
-	secret, err := s.store.Look(r.Context(), id)
+	ctx, cancel := context.WithTimeout(r.Context(), storeTime)
+	defer cancel()
+	secret, err := s.store.Look(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	if !secret.Restrictions.None() {
-		if err := s.mayRetrieve(r.Context(), id, secret.Restrictions, r.Header, s.caller(r)); err != nil {
+		if err := s.mayRetrieve(ctx, id, secret.Restrictions, r.Header, s.caller(r)); err != nil {
 			return nil, err
 		}
 	}
@@ -80,8 +84,11 @@ func (s *Server) claim(r *http.Request) (store.Claim, error) {
 	if _, err := io.ReadFull(s.random, value[:]); err != nil {
 		return nil, fmt.Errorf("drawing a claimant's value: %w", err)
 	}
-	return s.store.Claim(r.Context(), id, sha256.Sum256(value[:]), 0)
+	return s.store.Claim(ctx, id, sha256.Sum256(value[:]), 0)
 }
+
+// storeTime bounds what a caller waits for the store to claim a secret, all its steps together.
+const storeTime = 1800 * time.Millisecond
 
 // deliver sends the ciphertext in base64, and ends the claim. The claim is undone, and an error returned, as long as
 // no byte has been handed to the connection; after that the answer is cut off, and the secret is gone.

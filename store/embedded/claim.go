@@ -94,9 +94,13 @@ func (s *Store) Claim(ctx context.Context, id store.ID, claimant store.Claimant,
 		if open != nil { // it is to be had, but cannot be read: not consumed
 			return fmt.Errorf("%w: %w", errDamaged, open)
 		}
-		if c.repeat = r.state == claimed; c.repeat {
+		if c.repeat = r.state != live; c.repeat {
 			c.leased = true
-			return nil
+			if r.state == repeated {
+				return nil
+			}
+			r.state = repeated
+			return tx.putRecord(n, r)
 		}
 		c.restrictions, c.account = r.restrictions, r.account
 		r.state, r.claimant, r.restrictions, r.account = claimed, claimant, store.Restrictions{}, store.Account{}

@@ -10,15 +10,16 @@ import (
 	"hakanai/store"
 )
 
-// state is where a secret is in its life. After claimed there is nothing: the record goes when the secret would have.
+// state is where a secret is in its life. After that there is nothing: the record goes when the secret would have.
 type state byte
 
 const (
-	live    state = 1
-	claimed state = 2
+	live     state = 1
+	claimed  state = 2
+	repeated state = 3 // claimed, and once more by the same claimant: no longer to be undone
 )
 
-// record is what the index keeps of a secret. A claimed one is the tombstone that others are told "gone" by.
+// record is what the index keeps of a secret. One that is not live is the tombstone that others are told "gone" by.
 type record struct {
 	state        state
 	expires      int64 // the store's time, ms
@@ -75,7 +76,7 @@ func decodeRecord(b []byte) (record, error) {
 		claimant:  store.Claimant(body[26:58]),
 		account:   store.Account(body[58:recordFixed]),
 	}
-	if r.state != live && r.state != claimed || r.size < 0 {
+	if r.state < live || r.state > repeated || r.size < 0 {
 		return record{}, errDamaged
 	}
 	if restrictions := body[recordFixed:]; len(restrictions) > 0 {

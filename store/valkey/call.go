@@ -62,27 +62,50 @@ var (
 // whoever sent it waits for what it did, for at most the budget.
 // Errors: store.ErrFull, store.ErrDown.
 func (s *Store) run(ctx context.Context, c call) (r reply, err error) {
-	err = s.try(ctx, budget, func(ctx context.Context, clients clients) error {
+	err = s.try(ctx, patience{budget, false}, func(ctx context.Context, clients clients) error {
 		r, err = s.attempt(ctx, clients, c)
 		return err
 	})
 	return r, err
 }
 
+// small runs commands that are no scripts, over the shared connections.
+func (s *Store) small(ctx context.Context, send func(context.Context, valkey.Client) error) error {
+	return s.try(ctx, patience{budget, false}, func(ctx context.Context, clients clients) error {
+		leave, err := s.sharedPlaces.take(ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
+		return send(ctx, clients.shared)
+	})
+}
+
 // clients are the two ways to talk to Valkey.
 type clients struct{ shared, single valkey.Client }
 
-// try makes attempts until one succeeds, or fails for good, or the time is over.
-func (s *Store) try(ctx context.Context, patience time.Duration, attempt func(context.Context, clients) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+// patience says for how long attempts are made, and whether while Valkey is known to be down too.
+type patience struct {
+	time  time.Duration
+	stays bool
+}
+
+// try makes attempts until one succeeds, or fails for good, or the time is over: that of patience, or what the caller's
+// context leaves of it.
+func (s *Store) try(ctx context.Context, p patience, attempt func(context.Context, clients) error) error {
+	until := time.Now().Add(p.time)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
+		until = deadline
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), until)
 	defer cancel()
 	happened := false
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
 		clients, err := s.connections()
 		if err == nil {
 			err = attempt(ctx, clients)
-		} else if patience == budget {
-			return &failure{err, happened} // it is known to be down: nobody waits for it
+		} else if !p.stays {
+			return &failure{err, happened}
 		}
 		if err == nil {
 			return nil
@@ -117,7 +140,9 @@ func judge(err error) (again, sent bool) {
 	switch {
 	case errors.Is(err, errOddReply):
 		return false, true
-	case errors.Is(err, store.ErrDown), errors.Is(err, errNoPlace):
+	case errors.Is(err, errNoPlace):
+		return false, false
+	case errors.Is(err, store.ErrDown):
 		return true, false
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return true, false
@@ -140,11 +165,39 @@ func explain(err error) error {
 
 var errNoPlace = errors.New("too many commands are under way")
 
-// place takes a place among those that may use Valkey at once, so that nothing piles up while it does not answer.
-func place(ctx context.Context, places chan struct{}) (leave func(), err error) {
+// places bound how many may use Valkey at once, and how many may wait for that, so that nothing piles up while it does
+// not answer.
+type places struct {
+	taken   chan struct{}
+	waiting chan struct{}
+}
+
+func newPlaces(n, waiting int) places {
+	return places{make(chan struct{}, n), make(chan struct{}, waiting)}
+}
+
+// take takes a place, and returns how to leave it. Error: errNoPlace, at once if too many wait already.
+func (p places) take(ctx context.Context) (leave func(), err error) {
+	leave = func() { <-p.taken }
 	select {
-	case places <- struct{}{}:
-		return func() { <-places }, nil
+	case p.taken <- struct{}{}:
+		return leave, nil
+	default:
+	}
+	select {
+	case p.waiting <- struct{}{}:
+		defer func() { <-p.waiting }()
+	default:
+		return nil, errNoPlace
+	}
+	// Who begins with hardly any time left is given up halfway, and its connection with it.
+	timer := time.NewTimer(placeTime)
+	defer timer.Stop()
+	select {
+	case p.taken <- struct{}{}:
+		return leave, nil
+	case <-timer.C:
+		return nil, errNoPlace
 	case <-ctx.Done():
 		return nil, errNoPlace
 	}
@@ -159,7 +212,7 @@ func (s *Store) attempt(ctx context.Context, clients clients, c call) (reply, er
 	case c.large:
 		send, places = s.sendSingle, s.singlePlaces
 	}
-	leave, err := place(ctx, places)
+	leave, err := places.take(ctx)
 	if err != nil {
 		return reply{}, err
 	}
@@ -183,9 +236,8 @@ func (s *Store) sendSingle(ctx context.Context, clients clients, c call, verb, s
 	return readReply(clients.single.Do(ctx, c.build(clients.single.B(), verb, script)))
 }
 
-// sendConfirmed sends the script and WAIT over one connection, since WAIT waits for what its own connection wrote. The
-// connection is one to the server that was the primary when the number of replicas was found out: another primary may
-// have more.
+// sendConfirmed sends the script, and waits for replicas. It sends it to the server that was the primary when their number
+// was found out: another primary may have more.
 func (s *Store) sendConfirmed(ctx context.Context, clients clients, c call, verb, script string) (reply, error) {
 	timeout := confirmTimeout
 	if deadline, ok := ctx.Deadline(); ok {
@@ -197,15 +249,18 @@ func (s *Store) sendConfirmed(ctx context.Context, clients clients, c call, verb
 	if !ok {
 		return reply{}, errNoPrimary
 	}
-	connection, release := node.Dedicate()
+	connection, release, err := dedicate(ctx, node)
+	if err != nil {
+		return reply{}, err
+	}
 	defer release()
-	results := connection.DoMulti(ctx, command,
+	answer, waited := sendAndWait(ctx, connection, node, command,
 		connection.B().Wait().Numreplicas(int64(need)).Timeout(timeout.Milliseconds()).Build())
-	r, err := readReply(results[0])
+	r, err := readReply(answer)
 	if err != nil || !r.changed() {
 		return r, err
 	}
-	confirmed, err := results[1].AsInt64()
+	confirmed, err := waited.AsInt64()
 	if err != nil {
 		return reply{}, fmt.Errorf("%w: %s", errNotConfirmed, err) //nolint:errorlint // whatever it was, the script ran
 	}
@@ -213,6 +268,26 @@ func (s *Store) sendConfirmed(ctx context.Context, clients clients, c call, verb
 		return reply{}, fmt.Errorf("%w: %d of %d", errNotConfirmed, confirmed, need)
 	}
 	return r, nil
+}
+
+// dedicate takes a connection for what belongs together. A new one may take longer to be made than anybody waits for.
+func dedicate(ctx context.Context, node valkey.Client) (valkey.DedicatedClient, func(), error) {
+	type taken struct {
+		connection valkey.DedicatedClient
+		release    func()
+	}
+	ready := make(chan taken, 1)
+	go func() {
+		connection, release := node.Dedicate()
+		ready <- taken{connection, release}
+	}()
+	select {
+	case t := <-ready:
+		return t.connection, t.release, nil
+	case <-ctx.Done():
+		go func() { (<-ready).release() }()
+		return nil, nil, fmt.Errorf("%w: connecting takes too long", store.ErrDown)
+	}
 }
 
 // readReply reads a status, or an array that begins with one.

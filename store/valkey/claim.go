@@ -88,7 +88,7 @@ func (s *Store) Claim(ctx context.Context, id store.ID, claimant store.Claimant,
 	c := &claim{store: s, keys: keysOf(id), operation: operation, leased: lease > 0}
 	owner, keep := "", claimedLife
 	if c.leased {
-		owner, keep = string(claimant[:]), max(lease, readingLife)
+		owner, keep = string(claimant[:]), max(lease, claimedLife)
 	}
 	r, err := s.run(ctx, call{
 		script: s.scripts.claim,
@@ -176,10 +176,15 @@ func (c *claim) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fetch reads the next piece, and keeps the ciphertext from expiring while it is being read.
+// fetch reads the next piece, and keeps the ciphertext from expiring while it is being read. For the first one nobody
+// waits longer than for the claim: it can still be undone.
 func (c *claim) fetch() error {
-	err := c.store.try(context.Background(), readBudget, func(ctx context.Context, clients clients) (err error) {
-		leave, err := place(ctx, c.store.singlePlaces)
+	p := patience{readBudget, true}
+	if c.next == 0 {
+		p = patience{budget, false}
+	}
+	err := c.store.try(context.Background(), p, func(ctx context.Context, clients clients) (err error) {
+		leave, err := c.store.singlePlaces.take(ctx)
 		if err != nil {
 			return err
 		}
@@ -250,7 +255,7 @@ func (c *claim) Finish(ctx context.Context) error {
 	}
 	c.over = true
 	c.store.release(ctx, c.share)
-	return c.store.try(ctx, budget, func(ctx context.Context, clients clients) error {
-		return clients.shared.Do(ctx, clients.shared.B().Unlink().Key(c.keys.claimed).Build()).Error()
+	return c.store.small(ctx, func(ctx context.Context, client valkey.Client) error {
+		return client.Do(ctx, client.B().Unlink().Key(c.keys.claimed).Build()).Error()
 	})
 }

@@ -95,6 +95,8 @@ func (d *draft) Commit(ctx context.Context, secret store.Secret) error {
 		}
 		restrictions = string(b)
 	}
+	ctx, cancel := context.WithTimeout(ctx, budget) // for all the steps
+	defer cancel()
 	share := reservation{}
 	if secret.Quota > 0 {
 		share = newReservation(accountName(secret.Account), d.keys.name, d.size)
@@ -125,7 +127,7 @@ func (d *draft) Commit(ctx context.Context, secret store.Secret) error {
 		err = fmt.Errorf("%w: pieces of the draft have gone", store.ErrDown)
 	}
 	if err != nil {
-		d.store.release(ctx, share)
+		d.store.done.Go(func() { d.store.release(context.WithoutCancel(ctx), share) }) // the caller does not wait for it
 		d.fail(err)
 		return err
 	}
@@ -155,8 +157,10 @@ func (d *draft) clear() {
 		return
 	}
 	s, key := d.store, d.keys.draft(d.nonce)
-	_ = s.try(context.Background(), budget, func(ctx context.Context, c clients) error {
-		return c.shared.Do(ctx, c.shared.B().Unlink().Key(key).Build()).Error()
+	s.done.Go(func() { // the caller does not wait for it
+		_ = s.small(context.Background(), func(ctx context.Context, client valkey.Client) error {
+			return client.Do(ctx, client.B().Unlink().Key(key).Build()).Error()
+		})
 	})
 }
 

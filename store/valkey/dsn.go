@@ -176,7 +176,8 @@ func (d *DSN) readOptions(options url.Values) error {
 	known := []string{"addr", "db", "master", "sentinel_user", "sentinel_password", "ca", "cert", "key", "server_name"}
 	for name, values := range options {
 		if !slices.Contains(known, name) {
-			return fmt.Errorf("option %q is not known; there are %s", name, strings.Join(known, ", "))
+			return fmt.Errorf("it has an option that is not known (an & in a password is written %%26); there are %s",
+				strings.Join(known, ", "))
 		}
 		if name != "addr" && len(values) > 1 {
 			return fmt.Errorf("option %s is given more than once", name)
@@ -258,6 +259,26 @@ func (d DSN) String() string {
 
 // GoString keeps %#v from printing what String hides.
 func (d DSN) GoString() string { return "valkey.DSN(" + d.String() + ")" }
+
+// node connects to one server outside a Cluster, with the credentials of the one that is written to.
+func (d *DSN) node(address string) (valkey.Client, error) {
+	options := d.options()
+	options.InitAddress, options.Sentinel = []string{address}, valkey.SentinelOption{}
+	return newSmallClient(options)
+}
+
+// newSmallClient connects to one server, for a few small questions.
+func newSmallClient(options valkey.ClientOption) (valkey.Client, error) {
+	options.ForceSingleClient, options.DisableCache, options.DisableRetry = true, true, true
+	options.ClientName, options.ClientSetInfo = clientName, valkey.DisableClientSetInfo
+	options.ReadBufferEachConn, options.WriteBufferEachConn = smallBuffer, smallBuffer
+	options.ConnWriteTimeout = unanswered
+	client, err := valkey.NewClient(options)
+	if err != nil && client != nil {
+		client.Close()
+	}
+	return client, err
+}
 
 // options are the client's settings that the DSN decides.
 func (d *DSN) options() valkey.ClientOption {

@@ -2,6 +2,9 @@ package valkey
 
 // The names of scripts, by which tests find their calls.
 var (
-	ClaimScript  = newScripts().claim.sha1
-	CommitScript = newScripts().commit.sha1
+	AppendScript   = newScripts().append.sha1
+	ClaimScript    = newScripts().claim.sha1
+	CommitScript   = newScripts().commit.sha1
+	PutTokenScript = newScripts().putToken.sha1
+	UndoScript     = newScripts().undo.sha1
 )

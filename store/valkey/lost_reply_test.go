@@ -5,6 +5,8 @@ package valkey_test
 import (
 	"bytes"
 	"errors"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -30,11 +32,27 @@ func takeInTheEnd(t *testing.T, s store.Store, id store.ID) []byte {
 }
 
 func TestALostReplyToAClaimDeliversTheSecretOnceOrLeavesIt(t *testing.T) {
-	p := startProxy(t, valkeytest.Standalone(t, nil).Address())
+	t.Run("alone", func(t *testing.T) { loseClaims(t, valkeytest.Standalone(t, nil), 1000) })
+	t.Run("with a replica that confirms", func(t *testing.T) { loseClaims(t, withReplica(t), 300) })
+}
+
+// withReplica is a server with a replica, which has to confirm.
+func withReplica(t *testing.T) *valkeytest.Server {
+	t.Helper()
+	primary := valkeytest.Standalone(t, nil)
+	valkeytest.Standalone(t, valkeytest.Settings{"replicaof": "127.0.0.1 " + strconv.Itoa(primary.Port)})
+	storetest.Eventually(t, "the replica is online", func() bool {
+		return strings.Contains(primary.MustCommand("INFO", "replication"), "state=online")
+	})
+	return primary
+}
+
+func loseClaims(t *testing.T, server *valkeytest.Server, times int) {
+	p := startProxy(t, server.Address())
 	s := open(t, p.dsn())
 	defer s.Close()
 	delivered, left := 0, 0
-	for i := range 1000 {
+	for i := range times {
 		ciphertext := storetest.Bytes([]int{10, 5_000, 50_000, 300_000}[i%4])
 		id := storetest.Create(t, s, ciphertext, storetest.Life)
 		p.loseReplies(valkey.ClaimScript, 1)
@@ -52,9 +70,9 @@ func TestALostReplyToAClaimDeliversTheSecretOnceOrLeavesIt(t *testing.T) {
 			t.Fatalf("%d: once more: %v", i, err)
 		}
 	}
-	t.Logf("%d replies lost: %d secrets delivered all the same, %d left", p.lost.Load(), delivered, left)
-	if p.lost.Load() != 1000 {
-		t.Errorf("%d replies were lost, not 1000", p.lost.Load())
+	storetest.Report(t, "%d replies lost: %d secrets delivered all the same, %d left", p.lost.Load(), delivered, left)
+	if p.lost.Load() != int64(times) {
+		t.Errorf("%d replies were lost, not %d", p.lost.Load(), times)
 	}
 }
 
@@ -89,6 +107,39 @@ func TestAClaimWithoutAnyReplyIsUndone(t *testing.T) {
 			}
 			return errors.Is(err, store.ErrGone)
 		})
+	}
+}
+
+func TestALostReplyToAnythingElseIsHarmless(t *testing.T) {
+	p := startProxy(t, withReplica(t).Address())
+	s := open(t, p.dsn())
+	defer s.Close()
+	for i := range 100 {
+		ciphertext := storetest.Bytes(300_000)
+		p.loseReplies(valkey.AppendScript, 1)
+		id := storetest.Create(t, s, ciphertext, storetest.Life)
+		claim, err := s.Claim(t.Context(), id, storetest.NewClaimant(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.loseReplies(valkey.UndoScript, 1)
+		if err := claim.Undo(t.Context()); err != nil {
+			t.Errorf("undoing: %v", err)
+		}
+		if got := takeInTheEnd(t, s, id); !bytes.Equal(got, ciphertext) {
+			t.Fatal("other bytes come")
+		}
+		p.loseReplies(valkey.PutTokenScript, 1)
+		hash := store.TokenHash{byte(i)}
+		if err := s.PutToken(t.Context(), hash, store.Token{Kind: store.UserToken, TTL: time.Hour}); err != nil {
+			t.Errorf("storing a token: %v", err)
+		}
+		if _, err := s.Token(t.Context(), store.UserToken, hash); err != nil {
+			t.Errorf("the token: %v", err)
+		}
+	}
+	if p.lost.Load() != 300 {
+		t.Errorf("%d replies were lost, not 300", p.lost.Load())
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -24,8 +23,8 @@ const (
 	bufferSize = 32 << 10
 	// unanswered is how long a shared connection may stay without an answer before it is given up.
 	unanswered = 2 * time.Second
-	// sentinelBuffer is bufferSize for a Sentinel, which says little.
-	sentinelBuffer = 4 << 10
+	// smallBuffer is bufferSize for who says little, such as a Sentinel.
+	smallBuffer = 4 << 10
 	// idleLife is how long a connection of the pool is kept without use.
 	idleLife = 30 * time.Second
 
@@ -45,6 +44,8 @@ type monitor struct {
 
 	sentinels *sentinels
 	online    map[string]bool // replicas that were online at the primary, and that the Sentinels do not think down
+	inspected string          // the primary whose settings were looked at last
+	missed    bool            // the last probe had no answer in time
 	found     []string        // what was found unsafe, and told
 }
 
@@ -78,14 +79,14 @@ func (m *monitor) confirming() bool {
 	return m.need(0) > 0
 }
 
-// need is how many replicas must confirm where so many may be promoted. Where there were replicas once, at least one
+// need is how many replicas must confirm where a shard asks for so many. Where there were replicas once, at least one
 // must: that none is there just now is when it matters.
-func (m *monitor) need(promotable int) int {
+func (m *monitor) need(confirming int) int {
 	switch {
 	case m.options.Replicas != Auto:
-		return m.options.Replicas
+		return max(m.options.Replicas, 0)
 	case m.replicated:
-		return max(promotable, 1)
+		return max(confirming, 1)
 	}
 	return 0
 }
@@ -95,7 +96,7 @@ func (m *monitor) primary(slot uint16) (address string, need int) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	s, _ := m.view.of(slot)
-	return s.primary, m.need(s.promotable)
+	return s.primary, m.need(s.confirming)
 }
 
 // see takes over a new view.
@@ -118,20 +119,25 @@ func (m *monitor) run(ctx context.Context) {
 	}
 }
 
-// look finds out how Valkey is, and tells when that has changed.
+// look finds out how Valkey is, and tells when that has changed. One answer that comes too late says little: callers
+// have a time limit of their own.
 func (m *monitor) look(ctx context.Context) {
 	err := m.examine(ctx)
 	if ctx.Err() != nil {
+		return
+	}
+	before := m.missed
+	if m.missed = errors.Is(err, context.DeadlineExceeded); m.missed && !before && m.down() == nil {
 		return
 	}
 	if err != nil {
 		err = fmt.Errorf("%w: %w", store.ErrDown, err)
 	}
 	m.mu.Lock()
-	before := m.err
+	was := m.err
 	m.err = err
 	m.mu.Unlock()
-	if (before == nil) != (err == nil) || before == errConnecting { //nolint:errorlint // that very value
+	if (was == nil) != (err == nil) || was == errConnecting { //nolint:errorlint // that very value
 		m.options.Changed(err)
 	}
 }
@@ -151,8 +157,12 @@ func (m *monitor) examine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if m.down() != nil { // it comes up, perhaps with other settings or as another server
-		return m.inspect(ctx, c.shared)
+	// It comes up, perhaps with other settings, or it is another server.
+	if primary, _ := m.primary(0); m.down() != nil || primary != m.inspected {
+		if err := m.inspect(ctx, c.shared); err != nil {
+			return err
+		}
+		m.inspected = primary
 	}
 	return nil
 }
@@ -234,9 +244,7 @@ func (m *monitor) examinePrimary(ctx context.Context, client valkey.Client) erro
 	if err != nil {
 		return err
 	}
-	var address string
-	for address = range client.Nodes() {
-	}
+	address := onlyAddress(client)
 	v := one(address, min(len(connected), 1)) // who promotes replicas, and which, nobody tells
 	if client.Mode() == valkey.ClientModeSentinel {
 		online, err := readReplicas(connected)
@@ -258,6 +266,14 @@ func (m *monitor) examinePrimary(ctx context.Context, client valkey.Client) erro
 	return nil
 }
 
+// onlyAddress is that of the one server that a client outside a Cluster writes to.
+func onlyAddress(client valkey.Client) (address string) {
+	for address = range client.Nodes() { //nolint:revive // there is one
+		break
+	}
+	return address
+}
+
 // readReplicas reads the addresses of the replicas that are online from an answer to ROLE.
 func readReplicas(connected []valkey.ValkeyMessage) (addresses []string, err error) {
 	for _, message := range connected {
@@ -271,7 +287,8 @@ func readReplicas(connected []valkey.ValkeyMessage) (addresses []string, err err
 }
 
 // askSentinels returns what the Sentinels see. Where they do not tell, own is what is seen without them; online are the
-// replicas that are online at its primary.
+// replicas that are online at its primary. WAIT counts any replica, so that all of them must confirm, whether they may be
+// promoted or not.
 func (m *monitor) askSentinels(ctx context.Context, own view, online []string) (view, error) {
 	m.mu.Lock()
 	m.replicated = true
@@ -285,7 +302,7 @@ func (m *monitor) askSentinels(ctx context.Context, own view, online []string) (
 			m.tell(fmt.Sprintf("the Sentinels do not say which replicas they may promote, so that one confirmation must do: %s", err))
 			return own, nil
 		case known:
-			return one(before.primary, before.promotable), nil
+			return one(before.primary, before.confirming), nil
 		}
 		return view{}, err
 	}
@@ -297,10 +314,13 @@ func (m *monitor) askSentinels(ctx context.Context, own view, online []string) (
 			m.online[address] = true
 		}
 	}
-	promotable := 0
+	confirming := make(map[string]bool)
+	for _, address := range online {
+		confirming[address] = true
+	}
 	for address, linked := range o.replicas {
 		if linked || m.online[address] {
-			promotable++
+			confirming[address] = true
 		}
 	}
 	maps.DeleteFunc(m.online, func(address string, _ bool) bool {
@@ -308,53 +328,43 @@ func (m *monitor) askSentinels(ctx context.Context, own view, online []string) (
 		return !ok
 	})
 	if !o.most { // what few say can only make things stricter
-		promotable = max(promotable, before.promotable)
+		return one(o.primary, max(len(confirming), before.confirming)), nil
 	}
-	return one(o.primary, promotable), nil
+	return one(o.primary, len(confirming)), nil
 }
 
-// examineCluster asks any node how the Cluster is.
-func (m *monitor) examineCluster(ctx context.Context, client valkey.Client) (err error) {
-	for address, node := range client.Nodes() { // the first node that is asked may be the one that is away
-		var v view
-		if v, err = askNode(ctx, node, address); err == nil {
-			m.see(v)
-			return nil
-		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return err
-}
-
-func askNode(ctx context.Context, node valkey.Client, address string) (v view, err error) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout/3)
+// examineCluster asks all nodes how the Cluster is. One that is away does not answer, and one that is cut off says so.
+func (m *monitor) examineCluster(ctx context.Context, client valkey.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout/2)
 	defer cancel()
-	info, err := node.Do(ctx, node.B().ClusterInfo().Build()).ToString()
-	if err != nil {
-		return v, err
+	nodes := client.Nodes()
+	answers := make(chan nodeAnswer, len(nodes))
+	for address, node := range nodes {
+		go func() { answers <- askNode(ctx, node, address) }()
 	}
-	if !strings.Contains(info, "cluster_state:ok") {
-		return v, errors.New("the Cluster says that it is not well")
+	var all []nodeAnswer
+	err := errNoNode
+	for range nodes {
+		if answer := <-answers; answer.err == nil {
+			all = append(all, answer)
+		} else {
+			err = answer.err
+		}
 	}
-	slots, err := node.Do(ctx, node.B().ClusterSlots().Build()).ToArray()
-	if err != nil {
-		return v, err
+	if len(all) == 0 {
+		return err
 	}
-	return readSlots(slots, address)
+	m.see(merge(all))
+	return nil
 }
 
-// inspect looks for settings of Valkey that break a promise. Each finding is told once. With Strict it is an error.
+// inspect looks for settings of Valkey that break a promise: those of the servers that are written to, and those of their
+// replicas. Each finding is told once. With Strict it is an error.
 func (m *monitor) inspect(ctx context.Context, client valkey.Client) error {
 	unsafe := 0
 	for address, node := range client.Nodes() {
-		settings, err := node.Do(ctx,
-			node.B().ConfigGet().Parameter("maxmemory-policy", "save", "appendonly", "appendfsync").Build()).AsStrMap()
-		findings := []string{"its settings cannot be checked: it does not permit CONFIG GET"}
-		if err == nil {
-			findings = judgeSettings(settings)
-		} else if _, refused := valkey.IsValkeyErr(err); !refused {
+		findings, err := settingsOf(ctx, node)
+		if err != nil {
 			return err
 		}
 		for _, finding := range findings {
@@ -362,10 +372,38 @@ func (m *monitor) inspect(ctx context.Context, client valkey.Client) error {
 			m.tell(fmt.Sprintf("Valkey at %s: %s", address, finding))
 		}
 	}
+	for address := range m.online {
+		node, err := m.options.DSN.node(address)
+		if err != nil {
+			continue // a replica that cannot be reached can be asked when it is the primary
+		}
+		findings, err := settingsOf(ctx, node)
+		node.Close()
+		if err != nil {
+			continue // as above
+		}
+		for _, finding := range findings {
+			unsafe++
+			m.tell(fmt.Sprintf("the replica at %s: %s", address, finding))
+		}
+	}
 	if unsafe > 0 && m.options.Strict {
 		return errors.New("its settings are unsafe, and strict checking is on")
 	}
 	return nil
+}
+
+// settingsOf finds what is unsafe about the settings of one server.
+func settingsOf(ctx context.Context, node valkey.Client) (findings []string, err error) {
+	settings, err := node.Do(ctx,
+		node.B().ConfigGet().Parameter("maxmemory-policy", "save", "appendonly", "appendfsync").Build()).AsStrMap()
+	if _, refused := valkey.IsValkeyErr(err); refused {
+		return []string{"its settings cannot be checked: it does not permit CONFIG GET"}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return judgeSettings(settings), nil
 }
 
 func (m *monitor) tell(finding string) {

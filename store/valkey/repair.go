@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
 
 const (
 	repairEvery = 200 * time.Millisecond
+	// repairsAtOnce bounds how many are made at the same time: one that fails must not hold up the others.
+	repairsAtOnce = 32
+	// flushTime bounds how long a store that closes goes on with them.
+	flushTime = 10 * time.Second
 	// maxRepairs bounds what waits to be undone. What fails fast while Valkey is down adds nothing to it.
 	maxRepairs = 100_000
 )
@@ -30,6 +35,7 @@ type repair struct {
 	call  call
 	claim string    // the secret's name, when it is a claim
 	until time.Time // when there is nothing left to undo
+	made  bool
 }
 
 var errTooManyRepairs = errors.New("too much waits to be undone already: a secret that nobody had may be gone")
@@ -77,46 +83,55 @@ func (r *repairs) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		for ctx.Err() == nil && r.next(ctx) {
+		for ctx.Err() == nil && r.round() {
 		}
 	}
 }
 
-// next makes the first repair that waits, and tells whether to go on.
-func (r *repairs) next(ctx context.Context) bool {
+// round makes some of the repairs that wait, and tells whether all of these are made and others wait. What cannot be made
+// yet goes to the end: in a Cluster another part may be well.
+func (r *repairs) round() bool {
 	r.mu.Lock()
-	if len(r.waiting) == 0 {
-		r.mu.Unlock()
-		return false
-	}
-	fix := r.waiting[0]
+	n := min(len(r.waiting), repairsAtOnce)
+	round := slices.Clone(r.waiting[:n])
+	r.waiting = slices.Delete(r.waiting, 0, n)
 	r.mu.Unlock()
-	_, err := r.store.run(ctx, fix.call)
-	late := time.Now().After(fix.until)
-	if err != nil && !late {
-		// It goes to the end: in a Cluster another part may be well.
-		r.mu.Lock()
-		r.waiting = append(r.waiting[1:], fix)
-		r.mu.Unlock()
+	var all sync.WaitGroup
+	for i := range round {
+		all.Go(func() { round[i].made = r.make(round[i]) })
+	}
+	all.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, fix := range round {
+		switch {
+		case !fix.made:
+			r.waiting = append(r.waiting, fix)
+			n--
+		case fix.claim != "":
+			if r.undoing[fix.claim]--; r.undoing[fix.claim] == 0 {
+				delete(r.undoing, fix.claim)
+			}
+		}
+	}
+	return n == len(round) && len(r.waiting) > 0
+}
+
+// make makes a repair, and tells whether it need not be tried again.
+func (r *repairs) make(fix repair) bool {
+	_, err := r.store.run(context.Background(), fix.call)
+	if err != nil && time.Now().Before(fix.until) {
 		return false
 	}
 	if err != nil {
 		r.store.options.Report(fmt.Errorf("giving up to undo what had no answer: %w", err))
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.waiting = r.waiting[1:]
-	if fix.claim != "" {
-		if r.undoing[fix.claim]--; r.undoing[fix.claim] == 0 {
-			delete(r.undoing, fix.claim)
-		}
 	}
 	return true
 }
 
 // flush makes what it can of the repairs that wait, and tells how many are left.
 func (r *repairs) flush() error {
-	for r.next(context.Background()) {
+	for until := time.Now().Add(flushTime); time.Now().Before(until) && r.round(); {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -141,6 +142,47 @@ func TestAllReplicasThatMayBePromotedMustConfirm(t *testing.T) {
 	replica.Resume()
 }
 
+func TestAReplicaThatMayNotBePromotedConfirmsNothingInAnothersPlace(t *testing.T) {
+	servers := valkeytest.WithSentinels(t)
+	s := open(t, servers.DSN())
+	defer s.Close()
+	replicas := servers.Replicas()
+	replicas[0].MustCommand("CONFIG", "SET", "replica-priority", "0")
+	storetest.Eventually(t, "the Sentinels know that it is not to be promoted", func() bool {
+		return !slices.ContainsFunc(servers.Sentinels, func(sentinel *valkeytest.Server) bool {
+			return !strings.Contains(sentinel.MustCommand("SENTINEL", "REPLICAS", valkeytest.MasterName), "slave-priority\n0")
+		})
+	})
+	var id store.ID
+	storetest.Eventually(t, "creating is confirmed", func() bool {
+		id = uuid.New()
+		return storetest.TryCreate(s, id, []byte("confirmed"), store.Secret{TTL: storetest.Life}) == nil
+	})
+	for _, sentinel := range servers.Sentinels { // so that it takes longer than the store waits
+		sentinel.MustCommand("SENTINEL", "SET", valkeytest.MasterName, "down-after-milliseconds", "8000")
+	}
+	replicas[1].Pause() // the one that would be promoted
+	if _, err := storetest.Take(s, id); !errors.Is(err, store.ErrDown) {
+		t.Errorf("taking gives %v", err)
+	}
+	replicas[1].Resume()
+	if got := takeInTheEnd(t, s, id); string(got) != "confirmed" {
+		t.Errorf("%q comes", got)
+	}
+}
+
+func TestUnsafeSettingsOfAReplicaAreNamed(t *testing.T) {
+	servers := valkeytest.WithSentinels(t)
+	replica := servers.Replicas()[0]
+	replica.MustCommand("CONFIG", "SET", "appendonly", "no")
+	found := make(chan string, 100)
+	s := open(t, servers.DSN(), func(o *valkey.Options) { o.Unsafe = func(finding string) { found <- finding } })
+	defer s.Close()
+	if finding := <-found; !strings.Contains(finding, "replica at "+replica.Address()) || !strings.Contains(finding, "appendonly") {
+		t.Errorf("it says %q", finding)
+	}
+}
+
 func TestWithoutReplicasToConfirmNothingIsAcknowledged(t *testing.T) {
 	server := valkeytest.Standalone(t, nil)
 	s := openDown(t, server.DSN(), func(o *valkey.Options) { o.Replicas = 1 })
@@ -164,7 +206,7 @@ func TestAValkeyThatCannotBeUsedIsDown(t *testing.T) {
 	}
 	defer silent.Close()
 	replica := valkeytest.Standalone(t, valkeytest.Settings{"replicaof": "127.0.0.1 1"})
-	tls := valkeytest.StandaloneTLS(t)
+	tls := valkeytest.StandaloneTLS(t, nil)
 	notTLS := valkeytest.Standalone(t, nil)
 	for name, dsn := range map[string]string{
 		"wrong password":          "redis://:wrong@" + locked.Address(),
@@ -254,11 +296,8 @@ func TestALoadingValkeyIsDownUntilItHasLoaded(t *testing.T) {
 	if err := os.WriteFile(configuration, append(text, slow...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	started := make(chan struct{})
-	go func() {
-		defer close(started)
-		server.Start() // returns when it has loaded
-	}()
+	started := make(chan error)
+	go func() { started <- server.TryStart() }() // returns when it has loaded
 	storetest.Eventually(t, "it is loading, and down", func() bool {
 		err := s.Check(t.Context())
 		return errors.Is(err, store.ErrDown) && strings.Contains(err.Error(), "LOADING")
@@ -266,7 +305,9 @@ func TestALoadingValkeyIsDownUntilItHasLoaded(t *testing.T) {
 	if _, err := storetest.Take(s, id); !errors.Is(err, store.ErrDown) {
 		t.Errorf("taking while it loads gives %v", err)
 	}
-	<-started
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
 	if got := takeInTheEnd(t, s, id); string(got) != "kept" {
 		t.Errorf("%q comes", got)
 	}

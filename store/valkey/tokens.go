@@ -47,9 +47,9 @@ func (s *Store) putToken(ctx context.Context, hash store.TokenHash, token store.
 // Token implements store.Store.
 func (s *Store) Token(ctx context.Context, kind store.TokenKind, hash store.TokenHash) (token store.Token, err error) {
 	key := tokenKey(kind, hash)
-	err = s.try(ctx, budget, func(ctx context.Context, c clients) error {
+	err = s.small(ctx, func(ctx context.Context, c valkey.Client) error {
 		token = store.Token{}
-		results := c.shared.DoMulti(ctx, c.shared.B().Get().Key(key).Build(), c.shared.B().Pttl().Key(key).Build())
+		results := c.DoMulti(ctx, c.B().Get().Key(key).Build(), c.B().Pttl().Key(key).Build())
 		limit, err := results[0].AsInt64()
 		if valkey.IsValkeyNil(err) {
 			return nil

@@ -53,18 +53,26 @@ const (
 	readingLife = time.Minute
 
 	// maxShared bounds the small commands that are under way at once, and maxSingle the connections on which a piece of
-	// ciphertext, or a script and its WAIT, have no company. Who finds no place waits for one within the budget.
-	maxShared = 512
-	maxSingle = 128
+	// ciphertext, or a script and its WAIT, have no company. Of those who find no place, maxWaiting wait for one, for
+	// placeTime.
+	maxShared  = 512
+	maxSingle  = 128
+	maxWaiting = 2048
+	placeTime  = budget / 2
 )
 
-// Auto makes all replicas confirm that Sentinels or the Cluster may promote, and at least one where there ever was one.
-const Auto = -1
+// Numbers of replicas that must confirm.
+const (
+	// Auto is all that Sentinels or the Cluster may promote, and at least one where this store has ever seen one.
+	Auto = 0
+	// None asks for no confirmation: a failover may lose secrets, and bring back those that were opened.
+	None = -1
+)
 
 // Options are the settings of Open. Only DSN is required.
 type Options struct {
 	DSN *DSN
-	// Replicas that must confirm a commit and a claim; Auto decides by what is there.
+	// Replicas is how many must confirm a commit and a claim: a number, Auto or None.
 	Replicas int
 	// Strict keeps the store down while Valkey's settings are unsafe.
 	Strict bool
@@ -85,10 +93,10 @@ type Store struct {
 	monitor *monitor
 	repairs *repairs
 
-	sharedPlaces, singlePlaces chan struct{}
+	sharedPlaces, singlePlaces places
 
 	stop context.CancelFunc
-	done sync.WaitGroup
+	done sync.WaitGroup // what goes on in the background
 }
 
 var _ store.Store = (*Store)(nil)
@@ -110,8 +118,8 @@ func Open(options Options) *Store {
 	s := &Store{
 		options:      options,
 		scripts:      newScripts(),
-		sharedPlaces: make(chan struct{}, maxShared),
-		singlePlaces: make(chan struct{}, maxSingle),
+		sharedPlaces: newPlaces(maxShared, maxWaiting),
+		singlePlaces: newPlaces(maxSingle, maxWaiting),
 	}
 	s.monitor = newMonitor(options)
 	s.repairs = newRepairs(s)
@@ -136,19 +144,19 @@ func (s *Store) nonce() (string, error) {
 
 // Count implements store.Store. It asks for the sizes of the indexes, not for secrets.
 func (s *Store) Count(ctx context.Context) (counts store.Counts, err error) {
-	err = s.try(ctx, budget, func(ctx context.Context, c clients) error {
+	err = s.small(ctx, func(ctx context.Context, c valkey.Client) error {
 		counts = store.Counts{}
-		now, err := c.shared.Do(ctx, c.shared.B().Time().Build()).AsIntSlice()
+		now, err := c.Do(ctx, c.B().Time().Build()).AsIntSlice()
 		if err != nil {
 			return err
 		}
 		alive := fmt.Sprintf("(%d", now[0]*1000+now[1]/1000)
 		commands := make(valkey.Commands, 0, buckets+1)
 		for bucket := range buckets {
-			commands = append(commands, c.shared.B().Zcount().Key(liveKey(bucket)).Min(alive).Max("+inf").Build())
+			commands = append(commands, c.B().Zcount().Key(liveKey(bucket)).Min(alive).Max("+inf").Build())
 		}
-		commands = append(commands, c.shared.B().Zcount().Key(tokensKey(store.UserToken)).Min(alive).Max("+inf").Build())
-		for i, result := range c.shared.DoMulti(ctx, commands...) {
+		commands = append(commands, c.B().Zcount().Key(tokensKey(store.UserToken)).Min(alive).Max("+inf").Build())
+		for i, result := range c.DoMulti(ctx, commands...) {
 			n, err := result.AsInt64()
 			if err != nil {
 				return err

@@ -4,7 +4,7 @@ package valkey_test
 
 import (
 	"errors"
-	"net/url"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -31,7 +31,7 @@ func openDown(t *testing.T, dsn string, change ...func(*valkey.Options)) *valkey
 		t.Fatal(err)
 	}
 	options := valkey.Options{
-		DSN: parsed, Replicas: valkey.Auto,
+		DSN:    parsed,
 		Report: func(err error) { t.Logf("report: %v", err) },
 		Unsafe: func(finding string) { t.Logf("unsafe: %s", finding) },
 	}
@@ -50,8 +50,8 @@ func TestConformanceStandalone(t *testing.T) {
 }
 
 func TestConformanceTLSAndUser(t *testing.T) {
-	server := valkeytest.StandaloneTLS(t)
-	dsn := "rediss://" + url.UserPassword(server.User, server.Password).String() + "@" + server.Address() + "/3?ca=" + server.CA
+	server := valkeytest.StandaloneTLS(t, nil)
+	dsn := server.DSN() + "&db=3"
 	storetest.Run(t, func(t *testing.T) store.Store {
 		server.MustCommand("--user", "admin", "--pass", "x", "FLUSHALL")
 		return open(t, dsn)
@@ -117,15 +117,47 @@ func TestConformanceCluster(t *testing.T) {
 	})
 }
 
-func TestConformanceUnixSocket(t *testing.T) {
-	server := valkeytest.Standalone(t, nil)
-	s := open(t, "unix://"+server.Socket()+"?db=2")
-	defer s.Close()
-	id := storetest.Create(t, s, []byte("through a socket"), storetest.Life)
-	if got, err := storetest.Take(s, id); err != nil || string(got) != "through a socket" {
-		t.Errorf("%q, %v", got, err)
+func TestEveryFormOfDSNReachesItsServer(t *testing.T) {
+	plain := valkeytest.Standalone(t, nil)
+	locked := valkeytest.Standalone(t, valkeytest.Settings{"requirepass": "p%ss"})
+	tls := valkeytest.StandaloneTLS(t, valkeytest.Settings{"tls-auth-clients": "yes"})
+	client := "&cert=" + tls.Cert + "&key=" + tls.Key
+	_, port, _ := net.SplitHostPort(tls.Address())
+	sentinels := valkeytest.WithSentinels(t)
+	cluster := valkeytest.NewCluster(t)
+	const password = "word"
+	for _, server := range sentinels.Servers {
+		server.MustCommand("CONFIG", "SET", "masterauth", password)
+		server.MustCommand("CONFIG", "SET", "requirepass", password)
 	}
-	if _, err := storetest.Take(s, id); !errors.Is(err, store.ErrGone) {
-		t.Errorf("a second time: %v", err)
+	for _, server := range sentinels.Sentinels {
+		_, _ = server.Command("-a", password, "SENTINEL", "SET", valkeytest.MasterName, "auth-pass", password)
+	}
+	for _, server := range cluster.Servers {
+		server.MustCommand("CONFIG", "SET", "masterauth", password)
+		server.MustCommand("CONFIG", "SET", "requirepass", password)
+	}
+	for name, dsn := range map[string]string{
+		"socket":             "unix://" + plain.Socket() + "?db=2",
+		"another scheme":     "valkey://" + plain.Address(),
+		"database":           "redis://" + plain.Address() + "/3",
+		"password alone":     "redis://:p%25ss@" + locked.Address(),
+		"client certificate": tls.DSN() + client,
+		"name of the server": strings.Replace(tls.DSN(), tls.Address(), "localhost:"+port, 1) + client + "&server_name=" + tls.Name,
+		"Sentinel, password": strings.Replace(sentinels.DSN(), "redis://", "redis://:"+password+"@", 1),
+		"Cluster, password":  strings.Replace(cluster.DSN(), "redis://", "redis://:"+password+"@", 1),
+		"one node":           "redis://:" + password + "@" + cluster.Servers[0].Address(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, dsn)
+			defer s.Close()
+			id := storetest.Create(t, s, storetest.Bytes(300_000), storetest.Life)
+			if _, err := storetest.Take(s, id); err != nil {
+				t.Error(err)
+			}
+			if _, err := storetest.Take(s, id); !errors.Is(err, store.ErrGone) {
+				t.Errorf("a second time: %v", err)
+			}
+		})
 	}
 }

@@ -37,8 +37,7 @@ if owner[1] == operation then
 	return answer('first')
 end
 if claimant ~= '' and owner[2] == claimant and tonumber(owner[3]) > now then
-	-- From here on the claim is this operation's: the first one can no longer undo it.
-	redis.call('HSET', claimed, 'operation', operation)
+	redis.call('HSET', claimed, 'repeated', 1) -- from here on nobody can undo the claim
 	return answer('repeat')
 end
 return {'gone'}

@@ -21,6 +21,7 @@ import (
 	"math/big"
 	mathrand "math/rand/v2"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,6 +32,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hakanai/store/storetest"
 )
 
 // Settings are those of a server's configuration file. An empty value leaves a default of this package out.
@@ -83,9 +86,28 @@ func (s *Server) DSN() string { return "redis://" + s.Address() }
 func newServer(tb testing.TB, settings Settings, sentinel bool) *Server {
 	tb.Helper()
 	s := &Server{tb: tb, Dir: shortTempDir(tb), sentinel: sentinel}
-	s.Port = freePort(tb)
+	tb.Cleanup(func() {
+		s.Kill()
+		if tb.Failed() {
+			tb.Logf("the log of %s:\n%s", s.Address(), s.lastLog())
+		}
+	})
+	var err error
+	for range 5 { // somebody else may take the port before the server does
+		s.configure(settings)
+		if err = s.TryStart(); err == nil {
+			return s
+		}
+	}
+	tb.Fatal(err)
+	return nil
+}
+
+// configure writes a configuration file, with a port that is free just now.
+func (s *Server) configure(settings Settings) {
+	s.Port = freePort(s.tb)
 	all := Settings{}
-	if !sentinel {
+	if !s.sentinel {
 		all = defaults()
 	}
 	maps.Copy(all, settings)
@@ -100,7 +122,7 @@ func newServer(tb testing.TB, settings Settings, sentinel bool) *Server {
 		lines = append(lines, "port "+strconv.Itoa(s.Port))
 	}
 	if all["cluster-enabled"] == "yes" {
-		all["cluster-port"] = strconv.Itoa(freePort(tb))
+		all["cluster-port"] = strconv.Itoa(freePort(s.tb))
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		for _, value := range strings.Split(all[name], "\n") { // several lines of one name
@@ -110,16 +132,8 @@ func newServer(tb testing.TB, settings Settings, sentinel bool) *Server {
 		}
 	}
 	if err := os.WriteFile(s.configuration(), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
-		tb.Fatal(err)
+		s.tb.Fatal(err)
 	}
-	tb.Cleanup(func() {
-		s.Kill()
-		if tb.Failed() {
-			tb.Logf("the log of %s:\n%s", s.Address(), s.lastLog())
-		}
-	})
-	s.Start()
-	return s
 }
 
 func (s *Server) configuration() string { return filepath.Join(s.Dir, "server.conf") }
@@ -127,12 +141,13 @@ func (s *Server) configuration() string { return filepath.Join(s.Dir, "server.co
 // Start starts the process, and waits until it takes commands.
 func (s *Server) Start() {
 	s.tb.Helper()
-	if err := s.start(); err != nil {
+	if err := s.TryStart(); err != nil {
 		s.tb.Fatal(err)
 	}
 }
 
-func (s *Server) start() error {
+// TryStart is Start for any goroutine.
+func (s *Server) TryStart() error {
 	args := []string{s.configuration()}
 	if s.sentinel {
 		args = append(args, "--sentinel")
@@ -283,22 +298,11 @@ func shortTempDir(tb testing.TB) string {
 	return dir
 }
 
-// eventually waits for a condition.
-func eventually(tb testing.TB, what string, condition func() bool) {
-	tb.Helper()
-	for range 600 {
-		if condition() {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	tb.Fatalf("not within 30 s: %s", what)
-}
-
 // TLS is a server that speaks TLS alone, and lets in one user alone, who may do what the store needs and no more.
 type TLS struct {
 	*Server
-	CA             string // PEM file
+	CA, Cert, Key  string // PEM files; Cert is for clients too
+	Name           string // that is in the certificate, besides the address
 	User, Password string
 }
 
@@ -312,20 +316,28 @@ const SentinelPermissions = "resetchannels &* -@all +hello +auth +ping +client|s
 	"+sentinel|sentinels +sentinel|replicas +sentinel|get-master-addr-by-name"
 
 // StandaloneTLS starts one.
-func StandaloneTLS(tb testing.TB) *TLS {
+func StandaloneTLS(tb testing.TB, settings Settings) *TLS {
 	tb.Helper()
-	dir := tb.TempDir()
-	ca, cert, key := certificates(tb, dir)
-	t := &TLS{CA: ca, User: "hakanai", Password: "p@ss/word?#:%"}
-	t.Server = newServer(tb, Settings{
+	ca, cert, key := certificates(tb, tb.TempDir())
+	t := &TLS{CA: ca, Cert: cert, Key: key, Name: serverName, User: "hakanai", Password: "p@ss/word?#:%"}
+	all := Settings{
 		"tls-port": "yes", "tls-cert-file": cert, "tls-key-file": key, "tls-ca-cert-file": ca, "tls-auth-clients": "no",
 		"user": "default off\n" + t.User + " on >" + t.Password + " " + Permissions +
 			"\nadmin on nopass ~* +@all",
-	}, false)
+	}
+	maps.Copy(all, settings)
+	t.Server = newServer(tb, all, false)
 	return t
 }
 
-// certificates makes an authority and a certificate for 127.0.0.1.
+// DSN is that of the user, with the authority.
+func (t *TLS) DSN() string {
+	return "rediss://" + url.UserPassword(t.User, t.Password).String() + "@" + t.Address() + "?ca=" + t.CA
+}
+
+const serverName = "valkey.test"
+
+// certificates makes an authority and a certificate for 127.0.0.1 and serverName.
 func certificates(tb testing.TB, dir string) (ca, cert, key string) {
 	tb.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -336,7 +348,7 @@ func certificates(tb testing.TB, dir string) (ca, cert, key string) {
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{serverName},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
@@ -383,7 +395,7 @@ func WithSentinels(tb testing.TB) *Replicated {
 				"parallel-syncs %[1]s 2", MasterName, primary.Port),
 		}, true))
 	}
-	eventually(tb, "the Sentinels know each other and both replicas", func() bool {
+	storetest.Eventually(tb, "the Sentinels know each other and both replicas", func() bool {
 		for _, sentinel := range r.Sentinels {
 			out, _ := sentinel.Command("SENTINEL", "MASTER", MasterName)
 			if !strings.Contains(out, "num-other-sentinels\n2") || !strings.Contains(out, "num-slaves\n2") {
@@ -429,7 +441,7 @@ func (r *Replicated) Replicas() []*Server {
 func (r *Replicated) AwaitFailover(old *Server) *Server {
 	r.tb.Helper()
 	var primary *Server
-	eventually(r.tb, "a replica becomes the primary", func() bool {
+	storetest.Eventually(r.tb, "a replica becomes the primary", func() bool {
 		primary = r.Primary()
 		return primary != nil && primary != old && primary.Role() == "master"
 	})
@@ -449,7 +461,7 @@ func (s *Server) Role() string {
 // FailOver makes the Sentinels promote a replica though the primary is well: it goes on until they reach it.
 func (r *Replicated) FailOver() {
 	r.tb.Helper()
-	eventually(r.tb, "a Sentinel begins a failover", func() bool {
+	storetest.Eventually(r.tb, "a Sentinel begins a failover", func() bool {
 		out, err := r.Sentinels[mathrand.IntN(len(r.Sentinels))].Command("SENTINEL", "FAILOVER", MasterName)
 		return err == nil && out == "OK"
 	})
@@ -464,7 +476,7 @@ func (r *Replicated) Heal() {
 			server.Start()
 		}
 	}
-	eventually(r.tb, "the Sentinels agree on a primary, and the others are its replicas", func() bool {
+	storetest.Eventually(r.tb, "the Sentinels agree on a primary, and the others are its replicas", func() bool {
 		primary := r.agreed()
 		if primary == nil || primary.Role() != "master" {
 			return false
@@ -508,7 +520,7 @@ func (r *Replicated) agreed() *Server {
 
 func (r *Replicated) awaitReplicas() {
 	r.tb.Helper()
-	eventually(r.tb, "one primary has all the others as replicas", r.replicating)
+	storetest.Eventually(r.tb, "one primary has all the others as replicas", r.replicating)
 }
 
 // replicating tells whether one server is a primary, and the others its replicas and up to date.
@@ -548,7 +560,7 @@ func NewCluster(tb testing.TB) *Cluster {
 	if out, err := exec.Command(program(tb, "cli"), args...).CombinedOutput(); err != nil {
 		tb.Fatalf("making the Cluster: %v\n%s", err, out)
 	}
-	c.AwaitWell()
+	c.awaitWell()
 	return c
 }
 
@@ -571,6 +583,19 @@ func (c *Cluster) Primaries() (primaries []*Server) {
 	return primaries
 }
 
+// ReplicaOf is the node that stands in for a primary.
+func (c *Cluster) ReplicaOf(primary *Server) *Server {
+	c.tb.Helper()
+	for _, server := range c.Servers {
+		out, _ := server.Command("ROLE")
+		if strings.HasPrefix(out, "slave\n") && strings.Contains(out, "\n"+strconv.Itoa(primary.Port)+"\n") {
+			return server
+		}
+	}
+	c.tb.Fatalf("%s has no replica", primary.Address())
+	return nil
+}
+
 // Heal starts what is down, and waits until all is well.
 func (c *Cluster) Heal() {
 	c.tb.Helper()
@@ -579,13 +604,13 @@ func (c *Cluster) Heal() {
 			server.Start()
 		}
 	}
-	c.AwaitWell()
+	c.awaitWell()
 }
 
-// AwaitWell waits until every node says that the Cluster is well, and each of three primaries has its replica.
-func (c *Cluster) AwaitWell() {
+// awaitWell waits until every node says that the Cluster is well, and each of three primaries has its replica.
+func (c *Cluster) awaitWell() {
 	c.tb.Helper()
-	eventually(c.tb, "the Cluster is well", func() bool {
+	storetest.Eventually(c.tb, "the Cluster is well", func() bool {
 		primaries := 0
 		for _, server := range c.Servers {
 			state, _ := server.Command("CLUSTER", "INFO")

@@ -1,0 +1,31 @@
+//go:build unix
+
+// Package browsertest uses the web pages as people do: in a real browser, Chromium, against the real program.
+//
+// Every test has a server and a browser profile of its own. Whatever a test is about, it fails if a page talks to another
+// host, complains in the console, breaks the content security policy, sets a cookie, or leaves behind what it should not:
+// see watch_test.go.
+package browsertest
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+)
+
+// atOnce is how many tests run at a time: each of them keeps a browser and a server busy.
+const atOnce = 2
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", fmt.Sprint(atOnce)); err != nil {
+		panic(err)
+	}
+	status := m.Run()
+	closeBrowser()
+	if program, err := buildProgram(); err == nil {
+		_ = os.Remove(program)
+	}
+	os.Exit(status)
+}

@@ -72,7 +72,7 @@ func closeBrowser() {
 }
 
 // patience is how long a page may take for one step, on a machine that does other things too.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // tab is a tab of the browser.
 type tab struct {

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -14,11 +15,12 @@ import (
 
 // accessFlags are the settings of serve that say who may do what.
 type accessFlags struct {
-	anonymousLimit, anonymousQuota, tokenQuota size
-	trustedRanges, trustedProxies              networks
+	anonymousLimit                size
+	anonymousQuota, tokenQuota    quota
+	trustedRanges, trustedProxies networks
 }
 
-// Quotas of servers whose operator has set none.
+// Quotas of servers whose operator has set none; more where a secret of the largest size would not fit.
 const (
 	defaultAnonymousQuota = 256 << 20
 	defaultTokenQuota     = 2 << 30
@@ -42,11 +44,13 @@ func (a *accessFlags) flags() []cli.Flag {
 		},
 		&cli.GenericFlag{
 			Name: "anonymous-quota", EnvVars: []string{"HAKANAI_ANONYMOUS_QUOTA"}, Value: &a.anonymousQuota,
-			Usage: "the `SIZE` of all secrets together that callers without a token may have stored",
+			DefaultText: "256m, or as much as the largest secret needs",
+			Usage:       "the `SIZE` of all secrets together that callers without a token may have stored; none for any",
 		},
 		&cli.GenericFlag{
 			Name: "token-quota", EnvVars: []string{"HAKANAI_TOKEN_QUOTA"}, Value: &a.tokenQuota,
-			Usage: "the `SIZE` of all secrets together that may be stored with one token",
+			DefaultText: "2g, or as much as the largest secret needs",
+			Usage:       "the `SIZE` of all secrets together that may be stored with one token; none for any",
 		},
 		&cli.BoolFlag{
 			Name: "enable-admin-token", EnvVars: []string{"HAKANAI_ENABLE_ADMIN_TOKEN"},
@@ -54,7 +58,7 @@ func (a *accessFlags) flags() []cli.Flag {
 		},
 		&cli.GenericFlag{
 			Name: "trusted-ip-ranges", EnvVars: []string{"HAKANAI_TRUSTED_IP_RANGES"}, Value: &a.trustedRanges, DefaultText: "none",
-			Usage: "`RANGES` (CIDR, comma-separated) whose callers have no size limit, and alone may use the admin token",
+			Usage: "`RANGES` (CIDR, comma-separated) whose callers have no size limit and no quota, and alone may use the admin token",
 		},
 		&cli.GenericFlag{
 			Name: "trusted-proxies", EnvVars: []string{"HAKANAI_TRUSTED_PROXIES"}, Value: &a.trustedProxies,
@@ -62,7 +66,7 @@ func (a *accessFlags) flags() []cli.Flag {
 			Usage:       "`RANGES` of the proxies whose headers are believed; none for no proxy",
 		},
 		&cli.StringFlag{
-			Name: "trusted-ip-header", EnvVars: []string{"HAKANAI_TRUSTED_IP_HEADER"}, Value: "x-forwarded-for",
+			Name: "trusted-ip-header", EnvVars: []string{"HAKANAI_TRUSTED_IP_HEADER"}, Value: strings.ToLower(httpapi.DefaultAddressHeader),
 			Usage: "the `HEADER` in which proxies tell the caller's address",
 		},
 		&cli.StringFlag{
@@ -85,7 +89,6 @@ func (a *accessFlags) read(c *cli.Context, options *httpapi.Options) error {
 	options.AllowAnonymous = c.Bool("allow-anonymous")
 	options.AnonymousSizeLimit = int64(a.anonymousLimit)
 	options.AdminTokens = c.Bool("enable-admin-token")
-	options.AnonymousQuota, options.TokenQuota = int64(a.anonymousQuota), int64(a.tokenQuota)
 	options.TrustedRanges, options.TrustedProxies = a.trustedRanges, a.trustedProxies
 	options.ShowTokenInput = c.Bool("show-token-input")
 	if options.AnonymousSizeLimit > options.UploadSizeLimit {
@@ -94,29 +97,51 @@ func (a *accessFlags) read(c *cli.Context, options *httpapi.Options) error {
 		}
 		options.AnonymousSizeLimit = options.UploadSizeLimit
 	}
-	for _, quota := range []struct {
-		name         string
-		quota, limit int64
-	}{
-		{"anonymous-quota", options.AnonymousQuota, options.AnonymousSizeLimit},
-		{"token-quota", options.TokenQuota, options.UploadSizeLimit},
-	} {
-		if quota.quota < api.CiphertextBound(quota.limit) {
-			limit := size(api.CiphertextBound(quota.limit))
-			return usageError("--%s must be %s at least, so that one secret of the largest size fits", quota.name, &limit)
-		}
+	if err := a.readQuotas(c, options); err != nil {
+		return err
 	}
 	if options.AdminTokens && len(options.TrustedRanges) == 0 {
 		return withHint(usageError("--enable-admin-token needs --trusted-ip-ranges"),
 			"an admin token is good only from a trusted range, such as --trusted-ip-ranges 127.0.0.0/8")
 	}
-	for name, header := range map[string]*string{
-		"trusted-ip-header": &options.AddressHeader, "country-header": &options.CountryHeader, "asn-header": &options.ASNHeader,
+	for _, header := range []struct {
+		name  string
+		value *string
+	}{
+		{"trusted-ip-header", &options.AddressHeader}, {"country-header", &options.CountryHeader}, {"asn-header", &options.ASNHeader},
 	} {
-		if *header = c.String(name); !isHeaderName(*header) {
-			return usageError("--%s must be the name of a header, and is %q", name, *header)
+		text := c.String(header.name)
+		if !isHeaderName(text) {
+			return usageError("--%s must be the name of a header, and is %q", header.name, text)
 		}
-		*header = http.CanonicalHeaderKey(*header)
+		*header.value = http.CanonicalHeaderKey(text)
+	}
+	return nil
+}
+
+// readQuotas sees to it that one secret of the largest size fits: it raises a quota that is not set, and refuses one
+// that is.
+func (a *accessFlags) readQuotas(c *cli.Context, options *httpapi.Options) error {
+	for _, quota := range []struct {
+		name      string
+		set       quota
+		sizeLimit int64
+		needed    bool
+		value     *int64
+	}{
+		{"anonymous-quota", a.anonymousQuota, options.AnonymousSizeLimit, options.AllowAnonymous, &options.AnonymousQuota},
+		{"token-quota", a.tokenQuota, options.UploadSizeLimit, true, &options.TokenQuota},
+	} {
+		least := httpapi.QuotaFor(quota.sizeLimit)
+		*quota.value = int64(quota.set)
+		switch fits := quota.set == 0 || int64(quota.set) >= least; {
+		case fits || !quota.needed:
+		case c.IsSet(quota.name):
+			return withHint(usageError("--%s must be %d bytes at least, so that one secret of the largest size fits", quota.name, least),
+				"a secret takes up to 1.5 times its size; --"+quota.name+" none sets no bound")
+		default:
+			*quota.value = least
+		}
 	}
 	return nil
 }
@@ -124,6 +149,31 @@ func (a *accessFlags) read(c *cli.Context, options *httpapi.Options) error {
 // isHeaderName tells whether a text can name a header (RFC 9110, section 5.1), in the characters that are used.
 func isHeaderName(text string) bool {
 	return strings.Trim(strings.ToLower(text), "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
+}
+
+// quota is a flag's size that may be none, or 0: any.
+type quota size
+
+var errQuota = fmt.Errorf("%w; none or 0 sets no bound", errSize)
+
+// Set implements flag.Value.
+func (q *quota) Set(text string) error {
+	if text == "none" || text == "0" {
+		*q = 0
+		return nil
+	}
+	if (*size)(q).Set(text) != nil {
+		return errQuota
+	}
+	return nil
+}
+
+// String implements flag.Value.
+func (q *quota) String() string {
+	if *q == 0 {
+		return "none"
+	}
+	return (*size)(q).String()
 }
 
 // networks is a flag's list of address ranges.

@@ -21,7 +21,9 @@ import (
 	"time"
 
 	"hakanai/crypto"
+	"hakanai/httpapi"
 	"hakanai/httpapi/api"
+	"hakanai/store"
 	"hakanai/store/storetest"
 	"hakanai/store/valkey/valkeytest"
 )
@@ -38,6 +40,7 @@ func startAt(t *testing.T, place []string, flags ...string) *daemon {
 	d := startServe(t, slices.Concat(place, flags))
 	d.awaitReady()
 	t.Cleanup(func() {
+		asking.CloseIdleConnections() // a server waits for those that nothing was sent on
 		if status := d.end(syscall.SIGTERM); status != 0 {
 			t.Errorf("the server ended with %d:\n%s", status, strings.Join(d.notable(), "\n"))
 		}
@@ -64,6 +67,9 @@ type answer struct {
 	body   string
 }
 
+// asking keeps a connection for each of many that ask at once.
+var asking = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 300}}
+
 // ask makes a request with headers, given as name and value in turn.
 func (d *daemon) ask(method, path, body string, headers ...string) answer {
 	d.t.Helper()
@@ -76,14 +82,15 @@ func (d *daemon) ask(method, path, body string, headers ...string) answer {
 			r.Header.Add(headers[i], headers[i+1])
 		}
 	}
-	response, err := http.DefaultClient.Do(r)
+	response, err := asking.Do(r)
 	if err != nil {
-		d.t.Fatal(err)
+		d.t.Error(err)
+		return answer{}
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
-		d.t.Fatal(err)
+		d.t.Error(err)
 	}
 	return answer{response.StatusCode, response.Header, string(text)}
 }
@@ -214,44 +221,58 @@ func TestWhoMayCreateAndHowMuch(t *testing.T) {
 }
 
 func TestWhoIsRefusedIsNotReadToTheEnd(t *testing.T) {
-	d := startAt(t, []string{"--data-dir", t.TempDir()}, "--upload-size-limit", "1m")
-	user, _ := d.firstTokens(false)
-	for _, c := range []struct {
-		name, headers string
-		want          string
-	}{
-		{"too large", "Authorization: Bearer " + user + "\r\nContent-Length: 1099511627776\r\n", "413"},
-		{"too large, not told before", "Authorization: Bearer " + user + "\r\nTransfer-Encoding: chunked\r\n", "413"},
-		{"no token", "Content-Length: 1099511627776\r\n", "401"},
-	} {
-		connection, err := net.Dial("tcp", strings.TrimPrefix(d.url, "http://"))
-		if err != nil {
-			t.Fatal(err)
+	onBothStores(t, func(t *testing.T, place []string) {
+		d := startAt(t, place, "--upload-size-limit", "1m", "--token-quota", fmt.Sprint(httpapi.QuotaFor(1<<20)))
+		user, _ := d.firstTokens(false)
+		authorized := "Authorization: Bearer " + user + "\r\n"
+		for _, c := range []struct {
+			name, headers string
+			want          string
+		}{
+			{"too large", authorized + "Content-Length: 1099511627776\r\n", "413"},
+			{"no token", "Content-Length: 1099511627776\r\n", "401"},
+		} {
+			if sent := d.sendUntilAnswered(c.headers, c.want, 0); sent > 0 {
+				t.Errorf("%s: %d bytes were sent", c.name, sent)
+			}
 		}
-		defer connection.Close()
-		_, _ = fmt.Fprintf(connection, "POST %s HTTP/1.1\r\nHost: x\r\n%s\r\n", api.SecretPath, c.headers)
-		var sent atomic.Int64
-		go func() { // as much as it takes
-			chunk := append([]byte("10000\r\n"), bytes.Repeat([]byte("A"), 1<<16)...)
-			if _, err := connection.Write([]byte("a\r\n{\"data\":\"A\r\n")); err != nil {
+		for headers, want := range map[string]string{authorized: "413", "": "401"} {
+			if sent := d.sendUntilAnswered(headers+"Transfer-Encoding: chunked\r\n", want, 1<<40); sent > 8<<20 {
+				t.Errorf("length not told, %s: %d bytes were taken", want, sent)
+			}
+		}
+	})
+}
+
+// sendUntilAnswered posts a body without end, but of no more than most bytes, until there is an answer, whose status it
+// checks. It tells how many bytes the system took.
+func (d *daemon) sendUntilAnswered(headers, want string, most int64) (sent int64) {
+	d.t.Helper()
+	connection, err := net.Dial("tcp", strings.TrimPrefix(d.url, "http://"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer connection.Close()
+	_, _ = fmt.Fprintf(connection, "POST %s HTTP/1.1\r\nHost: x\r\n%s\r\n", api.SecretPath, headers)
+	var taken atomic.Int64
+	go func() {
+		chunk := []byte("10000\r\n" + strings.Repeat("A", 1<<16) + "\r\n")
+		if most > 0 {
+			_, _ = io.WriteString(connection, "9\r\n{\"data\":\"\r\n")
+		}
+		for taken.Load() < most {
+			n, err := connection.Write(chunk)
+			if taken.Add(int64(n)); err != nil {
 				return
 			}
-			for {
-				n, err := connection.Write(append(chunk, "\r\n"...))
-				if sent.Add(int64(n)); err != nil {
-					return
-				}
-			}
-		}()
-		_ = connection.SetReadDeadline(time.Now().Add(20 * time.Second))
-		buffer := make([]byte, 12)
-		if _, err := io.ReadFull(connection, buffer); err != nil || string(buffer[9:]) != c.want {
-			t.Errorf("%s: %q, %v, want %s", c.name, buffer, err, c.want)
 		}
-		if sent.Load() > 32<<20 {
-			t.Errorf("%s: %d bytes were taken", c.name, sent.Load())
-		}
+	}()
+	_ = connection.SetReadDeadline(time.Now().Add(20 * time.Second))
+	buffer := make([]byte, len("HTTP/1.1 200"))
+	if _, err := io.ReadFull(connection, buffer); err != nil || string(buffer[9:]) != want {
+		d.t.Errorf("%q: %q, %v, want %s", headers, buffer, err, want)
 	}
+	return taken.Load()
 }
 
 func TestTheAdminAPI(t *testing.T) {
@@ -285,6 +306,12 @@ func TestTheAdminAPI(t *testing.T) {
 			{"life of nothing", "POST", d.admin, trusted, `{"ttl_seconds":0}`, 400},
 			{"life of a fraction", "POST", d.admin, trusted, `{"ttl_seconds":1.5}`, 400},
 			{"endless life", "POST", d.admin, trusted, `{"ttl_seconds":9223372036854775807}`, 400},
+			{"null", "POST", d.admin, trusted, "null", 400},
+			{"a list", "POST", d.admin, trusted, "[]", 400},
+			{"two objects", "POST", d.admin, trusted, "{}{}", 400},
+			{"unknown field", "POST", d.admin, trusted, `{"upload_limit":5}`, 400},
+			{"a field in other letters", "POST", d.admin, trusted, `{"TTL_seconds":5}`, 400},
+			{"a field twice", "POST", d.admin, trusted, `{"ttl_seconds":5,"ttl_seconds":50}`, 400},
 			{"too much of a body", "POST", d.admin, trusted, "{" + strings.Repeat(" ", 5000) + "}", 400},
 			{"another method", "GET", d.admin, trusted, "", 405},
 			{"all defaults", "POST", d.admin, trusted, "{}", 200},
@@ -329,6 +356,10 @@ func TestRestrictionsKeepOthersOut(t *testing.T) {
 			{`{"allowed_ips":["2001:db8::/32"]}`, "2001:db8:1::5", "", "", "", 200},
 			{`{"allowed_ips":["2001:db8::/32"]}`, "2001:db9::5", "", "", "", 403},
 			{`{"allowed_ips":["0.0.0.0/0"]}`, "2001:db9::5", "", "", "", 403},
+			{`{"allowed_ips":["127.0.0.1"]}`, "", "", "", "", 200}, // a client on this machine, without a proxy
+			{`{"allowed_ips":["127.0.0.0/8"]}`, "", "", "", "", 200},
+			{`{"allowed_ips":["0.0.0.0/0","::/0"]}`, "", "", "", "", 403}, // or a proxy that has forgotten the header
+			{`{"allowed_ips":["0.0.0.0/0"]}`, ",", "", "", "", 403},
 			{`{"allowed_countries":["DE"]}`, "192.0.2.1", "DE", "", "", 200},
 			{`{"allowed_countries":["DE"]}`, "192.0.2.1", "de", "", "", 200},
 			{`{"allowed_countries":["DE"]}`, "192.0.2.1", "FR", "", "", 403},
@@ -354,6 +385,10 @@ func TestRestrictionsKeepOthersOut(t *testing.T) {
 			path := d.secret(user, c.restrictions)
 			headers := []string{"X-Forwarded-For", c.from, "Cf-Ipcountry", c.country, "X-Asn", c.asn, api.PassphraseHeader, c.phrase}
 			a := d.ask(http.MethodGet, path, "", headers...)
+			if asJSON := d.ask(http.MethodGet, path, "", append(headers, "Accept", "application/json")...); a.status != 200 {
+				asJSON.header.Del("Date")
+				refusals = append(refusals, asJSON)
+			}
 			if a.status != c.want {
 				t.Errorf("%s from %s %s %s %s: %d, want %d", c.restrictions, c.from, c.country, c.asn, c.phrase, a.status, c.want)
 			}
@@ -368,14 +403,18 @@ func TestRestrictionsKeepOthersOut(t *testing.T) {
 				t.Errorf("%s: the refusal has cost the secret: %d", c.restrictions, right.status)
 			}
 		}
-		first := make(map[int]answer)
+		first := make(map[string]answer)
 		for _, a := range refusals {
-			if _, ok := first[a.status]; !ok {
-				first[a.status] = a
+			kind := fmt.Sprint(a.status, a.header.Get("Content-Type"))
+			if _, ok := first[kind]; !ok {
+				first[kind] = a
 			}
-			if same := first[a.status]; a.body != same.body || fmt.Sprint(a.header) != fmt.Sprint(same.header) {
+			if same := first[kind]; a.body != same.body || fmt.Sprint(a.header) != fmt.Sprint(same.header) {
 				t.Errorf("two refusals of status %d differ:\n%s %v\n%s %v", a.status, a.body, a.header, same.body, same.header)
 			}
+		}
+		if len(first) != 4 {
+			t.Errorf("there are refusals of %d kinds, not of two statuses in text and JSON", len(first))
 		}
 		for body, want := range map[string]int{
 			`{"allowed_ips":["x"]}`: 400, `{"allowed_ips":["192.0.2.0/33"]}`: 400, `{"allowed_ips":"192.0.2.1"}`: 400,
@@ -383,6 +422,10 @@ func TestRestrictionsKeepOthersOut(t *testing.T) {
 			`{"allowed_asns":[-1]}`: 400, `{"allowed_asns":[4294967296]}`: 400, `{"allowed_asns":["1"]}`: 400, `{"allowed_asns":[1.5]}`: 400,
 			`{"passphrase_hash":""}`: 400, `{"passphrase_hash":"` + strings.ToUpper(phrase) + `"}`: 400, `{"passphrase_hash":"` + phrase[1:] + `"}`: 400,
 			`{"allowed_planets":["earth"]}`: 400, `[]`: 400, `"x"`: 400, `null`: 200, `{"passphrase_hash":null}`: 200,
+			`{"allowed_ips":["192.0.2.1"],"allowed_ips":[]}`: 400, `{"Allowed_IPs":["192.0.2.1"]}`: 400,
+			`{"allowed_asns":[` + strings.Repeat("1,", 255) + `1]}`: 200, `{"allowed_asns":[` + strings.Repeat("1,", 256) + `1]}`: 400,
+			`{"allowed_ips":["::1"` + strings.Repeat(`,"::1"`, 256) + `]}`:     400,
+			`{"allowed_countries":["DE"` + strings.Repeat(`,"DE"`, 256) + `]}`: 400,
 		} {
 			a := d.ask(http.MethodPost, api.SecretPath, createBody(10, body), "Authorization", bearerOf(user))
 			if a.status != want {
@@ -429,14 +472,19 @@ func TestRefusalsConsumeNothing(t *testing.T) {
 		phrase := crypto.HashPassphrase([]byte("open sesame"))
 		for name, restrictions := range map[string]string{
 			"address": `{"allowed_ips":["192.0.2.1"]}`, "country": `{"allowed_countries":["DE"]}`, "system": `{"allowed_asns":[1]}`,
-			"passphrase": `{"passphrase_hash":"` + phrase + `"}`,
+			"passphrase missing": `{"passphrase_hash":"` + phrase + `"}`, "passphrase wrong": `{"passphrase_hash":"` + phrase + `"}`,
 		} {
+			given := ""
+			if name == "passphrase wrong" {
+				given = crypto.HashPassphrase([]byte("open, please"))
+			}
 			path := d.secret(user, restrictions)
 			var all sync.WaitGroup
 			for range 8 {
 				all.Go(func() {
 					for range 1000 / 8 {
-						if a := d.ask(http.MethodGet, path, "", "X-Forwarded-For", "203.0.113.1"); a.status != 401 && a.status != 403 {
+						a := d.ask(http.MethodGet, path, "", "X-Forwarded-For", "203.0.113.1", api.PassphraseHeader, given)
+						if a.status != 401 && a.status != 403 && (given == "" || a.status != 429) {
 							t.Errorf("%s: %d", name, a.status)
 						}
 					}
@@ -503,22 +551,27 @@ func TestGuessingIsSlowed(t *testing.T) {
 			t.Errorf("the recipient, elsewhere, gets %d", a.status)
 		}
 
-		// From everywhere together.
+		// From one provider's networks, and then from everywhere.
 		path = first.secret(user, `{"passphrase_hash":"`+right+`"}`)
-		evaluated.Store(0)
-		for i := range 500 {
-			all.Go(func() {
-				if a := guess(i, path, fmt.Sprintf("2001:db8:0:%x00::1", i), wrong); a.status == 401 {
-					evaluated.Add(1)
+		for _, c := range []struct {
+			from string
+			want int64
+		}{{"2001:db8:0:%x::1", 50}, {"2001:%x::1", 50}, {"2002:%x::1", 0}} {
+			evaluated.Store(0)
+			for i := range 250 {
+				all.Go(func() {
+					if a := guess(i, path, fmt.Sprintf(c.from, i<<8), wrong); a.status == 401 {
+						evaluated.Add(1)
+					}
+				})
+				if i%50 == 0 {
+					all.Wait()
 				}
-			})
-			if i%50 == 0 {
-				all.Wait()
 			}
-		}
-		all.Wait()
-		if evaluated.Load() != 100 {
-			t.Errorf("from everywhere %d guesses were heard", evaluated.Load())
+			all.Wait()
+			if evaluated.Load() != c.want {
+				t.Errorf("from networks like %s %d guesses were heard, want %d", c.from, evaluated.Load(), c.want)
+			}
 		}
 
 		// Right ones cost nothing.
@@ -546,21 +599,21 @@ func TestNobodyFillsTheStore(t *testing.T) {
 		}
 		var paths []string
 		for range 10 {
-			path, a := create("", 20<<10)
+			path, a := create("", 20<<10-store.Overhead)
 			if a.status != 200 {
 				t.Fatalf("creating gives %d %s", a.status, a.body)
 			}
 			paths = append(paths, path)
 		}
-		if _, a := create("", 1); a.status != 429 || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "too much is stored") {
+		if _, a := create("", 1); a.status != 429 || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "by callers without a token") {
 			t.Errorf("over the quota: %d %s %v", a.status, a.body, a.header)
 		}
-		if _, a := create(user, 20<<10); a.status != 200 {
+		if _, a := create(user, 20<<10-store.Overhead); a.status != 200 {
 			t.Errorf("with a token: %d", a.status)
 		}
 		d.ask(http.MethodGet, paths[0], "")
 		storetest.Eventually(t, "what was taken has freed its share", func() bool {
-			_, a := create("", 20<<10)
+			_, a := create("", 20<<10-store.Overhead)
 			return a.status == 200
 		})
 		if _, a := create("", 1); a.status != 429 {
@@ -568,10 +621,13 @@ func TestNobodyFillsTheStore(t *testing.T) {
 		}
 		fitted := 0
 		for range 25 {
-			switch _, a := create(user, 1<<20); a.status {
+			switch _, a := create(user, 1<<20-store.Overhead); a.status {
 			case 200:
 				fitted++
 			case 429:
+				if !strings.Contains(a.body, "with your token") {
+					t.Errorf("over the token's quota: %s", a.body)
+				}
 			default:
 				t.Errorf("creating with the token gives %d", a.status)
 			}
@@ -677,13 +733,15 @@ func TestASecretOfExactlyTheLimitFitsHoweverItIsSealed(t *testing.T) {
 }
 
 func TestRestrictionsLastAsLongAsTheSecret(t *testing.T) {
+	t.Parallel()
 	onBothStores(t, func(t *testing.T, place []string) {
 		d := startAt(t, place, "--upload-size-limit", "20m")
 		user, _ := d.firstTokens(false)
-		for _, size := range []int{100, 100_000, 13_000_000} {
+		for _, c := range []struct{ size, secrets int }{{100, 100}, {100_000, 60}, {13_000_000, 8}} {
+			size := c.size
 			body := strings.Replace(createBody(size, `{"allowed_ips":["192.0.2.1"]}`), `"expires_in":3600`, `"expires_in":1`, 1)
 			var all sync.WaitGroup
-			for range 5 {
+			for range c.secrets {
 				all.Go(func() {
 					a := d.ask(http.MethodPost, api.SecretPath, body, "Authorization", bearerOf(user))
 					var created api.CreateResponse
@@ -693,7 +751,7 @@ func TestRestrictionsLastAsLongAsTheSecret(t *testing.T) {
 					}
 					for refused := 0; ; refused++ {
 						a = d.ask(http.MethodGet, api.SecretPath+"/"+created.ID, "", "X-Forwarded-For", "192.0.2.2")
-						if a.status == 404 && refused > 10 {
+						if a.status == 404 && refused > 0 {
 							return
 						}
 						if a.status != 403 {

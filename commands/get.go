@@ -1,17 +1,16 @@
 package commands
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"io"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"hakanai/crypto"
-	"hakanai/httpapi/client"
 )
 
 func (p *program) getCommand() *cli.Command {
@@ -19,35 +18,45 @@ func (p *program) getCommand() *cli.Command {
 		Name:  "get",
 		Usage: "retrieve a secret by its link, once",
 		UsageText: `hakanai get 'https://example.com/s/ID#KEY:HASH'
-hakanai get 'https://example.com/s/ID' --key 'KEY:HASH' --output-dir ~/Downloads`,
-		ArgsUsage: "LINK",
+hakanai get 'https://example.com/s/ID' --key 'KEY:HASH' --output-dir ~/Downloads
+hakanai get --extract <link.txt
+hakanai get - --exec -- psql --file - <link.txt
+hakanai get "$LINK" --exec-env PGPASSWORD -- psql`,
+		ArgsUsage: "[LINK | -] [-- COMMAND...]",
+		Description: "Without a link, or for -, the link is read from standard input, or asked for on the terminal.\n" +
+			"A text goes to standard output, a file to the current directory, under its own name.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "key", Aliases: []string{"k"}, Usage: "the `KEY:HASH` of a link that has none"},
+			&cli.StringFlag{Name: "key", Aliases: []string{"k"}, Usage: "the `KEY:HASH` of a link that has none; on a terminal it is asked for"},
 			&cli.BoolFlag{Name: "to-stdout", EnvVars: []string{"HAKANAI_TO_STDOUT"}, Usage: "print a file too, instead of saving it"},
 			&cli.StringFlag{Name: "filename", Aliases: []string{"f"}, Usage: "save to `FILE`, a text too"},
+			&cli.BoolFlag{Name: "extract", Aliases: []string{"e"}, Usage: "unpack a ZIP archive instead of saving it"},
 			&cli.StringFlag{
 				Name: "output-dir", Aliases: []string{"o"}, EnvVars: []string{"HAKANAI_OUTPUT_DIR"},
 				Usage: "save files in `DIR`, which must exist",
 			},
+			&cli.BoolFlag{Name: "exec", Usage: "run the command after --, with the secret in its standard input"},
 			&cli.StringFlag{
-				Name: "passphrase", Aliases: []string{"p"}, EnvVars: []string{"HAKANAI_PASSPHRASE"},
+				Name: "exec-env", Usage: "run the command after --, with the secret in the environment variable `NAME`, without a last line end",
+			},
+			&cli.StringFlag{
+				Name: "passphrase", Aliases: []string{"p"}, EnvVars: []string{passphraseVariable},
 				Usage: "the `PASSPHRASE` that the secret needs; on a terminal it is asked for",
 			},
+			&cli.StringFlag{
+				Name: "passphrase-file", Usage: "read the passphrase from `FILE`; - asks for it on the terminal, or reads standard input",
+			},
+			p.jsonFlag(), p.quietFlag(),
 		},
+		Before: p.refuseEmpty,
 		Action: func(c *cli.Context) error {
-			if c.NArg() != 1 {
-				return withHint(usageError("get takes one link, and there are %d arguments", c.NArg()),
-					"put the link in single quotes: the shell may take a part of it for itself")
-			}
-			o := getOptions{toStdout: c.Bool("to-stdout"), passphrase: c.String("passphrase")}
-			var err error
-			if o.link, err = completeLink(c.Args().First(), c.String("key")); err != nil {
+			o, err := p.readGetOptions(c)
+			if err != nil {
 				return err
 			}
-			if o.toStdout && (c.String("filename") != "" || c.String("output-dir") != "") {
-				return usageError("--to-stdout goes with neither --filename nor --output-dir")
+			if o.link, err = p.readLink(o.word, c.String("key")); err != nil {
+				return err
 			}
-			if o.saver, err = newSaver(c.String("output-dir"), c.String("filename")); err != nil {
+			if o.passphrase, err = p.readPassphrase(c, "passphrase", passphraseVariable); err != nil {
 				return err
 			}
 			return p.get(c.Context, o)
@@ -57,153 +66,128 @@ hakanai get 'https://example.com/s/ID' --key 'KEY:HASH' --output-dir ~/Downloads
 
 // getOptions are the settings of get, checked.
 type getOptions struct {
+	word       string      // what stands for the link
 	link       crypto.Link // with its fragment
 	passphrase string
-	toStdout   bool
-	saver      saver
+
+	toStdout bool
+	json     bool
+	extract  bool
+	dir      string // where files are saved
+	filename string // the user's choice; "" for the sender's
+
+	exec     bool
+	command  []string
+	variable string // where the command finds the secret; "" for its standard input
 }
 
-// completeLink reads the link, and the key if it comes apart from it.
-func completeLink(text, key string) (crypto.Link, error) {
-	link, err := crypto.ParseLink(text)
-	if err != nil {
-		return crypto.Link{}, usageError("%w", err)
+// readGetOptions reads what says what becomes of the secret, and finds what does not go together. Where the environment
+// says one thing and the command line another, the command line is right.
+func (p *program) readGetOptions(c *cli.Context) (o getOptions, err error) {
+	o = getOptions{
+		word: "-", extract: c.Bool("extract"), json: c.Bool("json"),
+		exec: c.Bool("exec") || p.line.typed["exec-env"], variable: c.String("exec-env"),
 	}
+	saving := ""
+	for _, flag := range []string{"filename", "extract", "output-dir"} {
+		if p.line.typed[flag] {
+			saving = flag
+		}
+	}
+	toStdout := p.line.typed["to-stdout"] && c.Bool("to-stdout")
+	o.toStdout = toStdout || c.Bool("to-stdout") && saving == "" && !o.exec && !o.json
 	switch {
-	case link.Fragment != nil && key != "":
-		return crypto.Link{}, usageError("the link has a key already, and --key gives another")
-	case link.Fragment == nil && key == "":
-		return crypto.Link{}, withHint(usageError("the link has no key"),
-			"quote the whole link, from https to the end; or, if the key came another way, give it with --key")
-	case key != "":
-		fragment, err := crypto.ParseFragment(key)
-		if err != nil {
-			return crypto.Link{}, usageError("--key: %w", err)
-		}
-		link.Fragment = &fragment
+	case o.extract && p.line.typed["filename"]:
+		return o, usageError("--extract takes the names that are in the archive, and --filename gives another")
+	case toStdout && saving != "":
+		return o, usageError("--to-stdout prints the secret, and --%s saves it", saving)
+	case toStdout && o.json:
+		return o, usageError("--to-stdout and --json both want standard output")
+	case o.exec && saving != "":
+		return o, usageError("--exec hands the secret to a command, and --%s saves it", saving)
+	case o.exec && (toStdout || o.json):
+		return o, usageError("--exec leaves standard output to the command: it goes with neither --to-stdout nor --json")
+	case c.Bool("exec") && o.variable != "":
+		return o, usageError("--exec and --exec-env are two places for the secret")
 	}
-	return link, nil
+	if err := o.readWords(c.Args().Slice(), p.line.after); err != nil {
+		return o, err
+	}
+	if o.word == "-" && c.String("passphrase-file") == "-" && !isTerminal(p.in) {
+		return o, usageError("standard input is one thing only: the link, or the passphrase")
+	}
+	o.dir = "."
+	if o.exec || o.toStdout {
+		return o, nil
+	}
+	return o, o.readTarget(c.String("output-dir"), c.String("filename"))
 }
 
-// get retrieves the secret. All that can be wrong without it has been looked at, since it can be had only once.
-func (p *program) get(ctx context.Context, o getOptions) error {
-	defer o.link.Fragment.Clear()
-	server, err := client.New(client.Options{Server: o.link.Server, Version: version()})
-	if err != nil {
-		return usageError("%w", err)
+// readWords reads what is no flag: the link, and a command. Of the words, so many came after --.
+func (o *getOptions) readWords(words []string, after int) error {
+	if o.exec {
+		words, o.command = words[:len(words)-after], words[len(words)-after:]
 	}
-	if !o.toStdout {
-		if err := o.saver.probe(); err != nil {
-			return withHint(&failure{err: fmt.Errorf("a file could not be saved: %w", err), status: statusFailed},
-				"the secret has not been retrieved; choose a place with --output-dir, or use --to-stdout")
+	if len(words) > 1 {
+		hint := "put the link in single quotes: the shell may take a part of it for itself"
+		if o.exec {
+			hint = "the command comes after --"
 		}
+		return withHint(usageError("get takes one link, and there are %d arguments", len(words)), hint)
 	}
-	ciphertext, err := p.retrieve(ctx, server, o)
-	if err != nil {
-		return explainGet(err)
+	if len(words) == 1 {
+		o.word = words[0]
 	}
-	content, err := crypto.Open(ciphertext, *o.link.Fragment)
-	if err != nil {
-		return withHint(fmt.Errorf("opening the secret: %w", err),
-			"the server has given it away and has it no more: ask the sender to send it again")
-	}
-	defer content.Clear()
-	return p.hand(content, o)
-}
-
-// maxAsked is how often a passphrase is asked for.
-const maxAsked = 3
-
-// retrieve asks the server for the ciphertext, and the person for the passphrase if it needs one.
-func (p *program) retrieve(ctx context.Context, server *client.Client, o getOptions) ([]byte, error) {
-	hash := ""
-	if o.passphrase != "" {
-		hash = crypto.HashPassphrase([]byte(o.passphrase))
-	}
-	for asked := 0; ; asked++ {
-		ciphertext, err := server.Get(ctx, o.link.ID, hash)
-		if !errors.Is(err, client.ErrUnauthorized) || !isTerminal(p.in) || asked == maxAsked {
-			return ciphertext, err
-		}
-		if hash != "" {
-			p.say("that is not the passphrase")
-		}
-		passphrase, err := p.ask("passphrase of the secret")
-		if err != nil {
-			return nil, err
-		}
-		hash = crypto.HashPassphrase([]byte(passphrase))
-	}
-}
-
-// hand gives the content to the person: on standard output, or as a file.
-func (p *program) hand(content crypto.Content, o getOptions) error {
-	if o.toStdout || !content.IsFile() && o.saver.filename == "" {
-		return p.print(content.Data)
-	}
-	name := o.saver.filename
-	if name == "" {
-		name = safeName(content.Filename)
-	}
-	path, err := o.saver.save(name, content.Data)
-	if err == nil {
-		p.say("saved %s (%d bytes)", printablePath(path), len(content.Data))
-		return nil
-	}
-	return p.rescue(content, name, err)
-}
-
-// rescue saves somewhere else what could not be saved where it should be: the server has it no more.
-func (p *program) rescue(content crypto.Content, name string, cause error) error {
-	elsewhere := saver{dir: os.TempDir()}
-	if path, err := elsewhere.save(filepath.Base(name), content.Data); err == nil {
-		return withHint(fmt.Errorf("saving the file: %w", cause), "the secret is not lost: it is in "+printablePath(path))
-	}
-	if _, err := p.out.Write(content.Data); err != nil {
-		return fmt.Errorf("saving the file: %w; printing it instead: %w", cause, err)
-	}
-	return withHint(fmt.Errorf("saving the file: %w", cause), "the secret is not lost: it went to standard output")
-}
-
-// print writes a text to standard output: byte for byte, but for a terminal without what would steer it.
-func (p *program) print(data []byte) error {
-	if p.outTerminal {
-		text := visible(data)
-		defer clear(text)
-		data = text
-	}
-	if _, err := p.out.Write(data); err != nil {
-		return fmt.Errorf("printing the secret: %w", err)
-	}
-	if p.outTerminal && data[len(data)-1] != '\n' {
-		_, _ = io.WriteString(p.out, "\n")
+	if o.exec {
+		return o.checkCommand()
 	}
 	return nil
 }
 
-// explainGet adds to a client's error what it means for the secret.
-func explainGet(err error) error {
-	var status *client.StatusError
-	switch {
-	case errors.Is(err, client.ErrGone):
-		return &failure{err: err, status: statusGone, hint: "if it was not you, tell the sender: somebody else may have read it"}
-	case errors.Is(err, client.ErrNotFound):
-		return &failure{err: err, status: statusGone, hint: "ask the sender to send it again"}
-	case errors.Is(err, client.ErrUnauthorized):
-		return withHint(err, "the secret is still there: give its passphrase with --passphrase or in HAKANAI_PASSPHRASE")
-	case errors.Is(err, client.ErrForbidden):
-		return withHint(err, "the secret is still there: its sender has said from where it can be retrieved")
-	case errors.Is(err, client.ErrTooManyRequests) && errors.As(err, &status) && status.RetryAfter > 0:
-		wait := duration(status.RetryAfter)
-		return withHint(err, fmt.Sprintf("the secret is still there: try again in %s", &wait))
-	case errors.Is(err, client.ErrUnavailable), errors.Is(err, client.ErrTooManyRequests):
-		return withHint(err, "the secret is still there: try again later")
-	case errors.Is(err, client.ErrInterrupted), errors.Is(err, client.ErrMalformed), errors.Is(err, client.ErrTooLong):
-		return withHint(err, "ask the sender to send it again")
-	case errors.Is(err, client.ErrSilence):
-		return withHint(err, "the secret may or may not be there still: try again, and ask the sender if it is gone")
-	case errors.As(err, &status):
-		return err
+// checkCommand finds what would keep the command from running.
+func (o *getOptions) checkCommand() error {
+	if len(o.command) == 0 {
+		return withHint(usageError("--exec needs a command after --"), "such as: hakanai get LINK --exec -- wc -c")
 	}
-	return withHint(err, "check the connection, and that the link is whole")
+	if _, err := exec.LookPath(o.command[0]); err != nil {
+		return usageError("the command cannot be run: %w", err)
+	}
+	if o.variable != "" && !isVariable(o.variable) {
+		return usageError("--exec-env must be the name of a variable, and is %q", o.variable)
+	}
+	return nil
+}
+
+// isVariable tells whether a text can name a variable (POSIX, section 8.1), in the characters that shells use.
+func isVariable(name string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+	return name != "" && strings.Trim(name, letters+"0123456789") == "" && strings.Contains(letters, name[:1])
+}
+
+// readTarget finds out where a file would be saved.
+func (o *getOptions) readTarget(dir, filename string) error {
+	if filename != "" {
+		parent, base := filepath.Split(filename)
+		if base == "" || base == "." || base == ".." {
+			return usageError("--filename must end with the name of a file")
+		}
+		if parent != "" && dir != "" {
+			return usageError("--filename names a directory, and so does --output-dir")
+		}
+		filename = base
+		if parent != "" {
+			dir = parent
+		}
+	}
+	if dir != "" {
+		o.dir = dir
+	}
+	if info, err := os.Stat(o.dir); err != nil || !info.IsDir() {
+		return usageError("%s is not a directory that exists", o.dir)
+	}
+	if _, err := os.Lstat(filepath.Join(o.dir, filename)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return usageError("--filename: %w", err)
+	}
+	o.filename = filename
+	return nil
 }

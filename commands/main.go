@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 
 	"github.com/urfave/cli/v2"
 )
@@ -22,6 +21,8 @@ const (
 	statusFailed = 1
 	statusUsage  = 2 // the command line or a setting is wrong; nothing was done
 	statusGone   = 3 // the secret is gone, has expired, or never was
+
+	statusInterrupted = 130 // by a signal, as shells say it of ctrl-c
 )
 
 // program is what every subcommand has at hand.
@@ -30,56 +31,86 @@ type program struct {
 	out io.Writer
 	err io.Writer
 
-	outTerminal bool // out is a terminal
+	outTerminal, errTerminal bool // out and err are terminals
+	quiet                    bool // nothing is said but errors
+
+	line commandLine
 }
 
 // Main runs the program with the given arguments, of which the first is its name, and returns its exit status.
 func Main(args []string, in, out, err *os.File) int {
 	harden()
-	p := &program{in: in, out: out, err: err, outTerminal: isTerminal(out)}
+	p := &program{in: in, out: out, err: err, outTerminal: isTerminal(out), errTerminal: isTerminal(err)}
 	app := p.app()
-	runErr := app.Run(flagsFirst(app, args))
-	if runErr == nil {
+	p.line = readCommandLine(app, args)
+	return p.report(app.Run(p.line.words))
+}
+
+// report tells what went wrong, and returns the exit status.
+func (p *program) report(err error) int {
+	var status exitStatus
+	switch {
+	case err == nil:
 		return statusOK
+	case errors.As(err, &status):
+		return int(status)
 	}
-	failure := asFailure(runErr)
-	p.say("error: %s", failure.err)
+	failure := asFailure(err)
+	p.tell(p.paint(red, "error: "), failure.err.Error())
 	if failure.hint != "" {
-		p.say("hint: %s", failure.hint)
+		p.tell(p.paint(yellow, "hint: "), failure.hint)
 	}
 	return failure.status
 }
 
 func (p *program) app() *cli.App {
-	usageError := func(_ *cli.Context, err error, _ bool) error { return usageError("%w", err) }
 	app := &cli.App{
 		Name:            "hakanai",
 		Usage:           "share a secret once",
 		Version:         version(),
 		Writer:          p.out,
 		ErrWriter:       p.err,
-		Commands:        []*cli.Command{p.serveCommand(), p.sendCommand(), p.getCommand(), p.tokenCommand(), p.adminCommand()},
-		OnUsageError:    usageError,
 		ExitErrHandler:  func(*cli.Context, error) {}, // Main reports
 		HideHelpCommand: true,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return usageError(c, fmt.Errorf("there is no command %q", c.Args().First()), false)
+				return noCommand(c.App.Commands, c.Args().First())
 			}
 			return cli.ShowAppHelp(c)
 		},
 	}
+	app.Commands = []*cli.Command{
+		p.serveCommand(), p.sendCommand(), p.getCommand(), p.tokenCommand(), p.adminCommand(), p.completionCommand(), p.manCommand(),
+	}
+	app.OnUsageError = wrongFlag(app.Flags)
+	app.CustomAppHelpTemplate = groupHelp(app.Name, app.Usage, app.Commands, option{Names: []string{"--version", "-v"}, Usage: "print the version"})
 	for _, command := range app.Commands {
-		command.OnUsageError = usageError
-		command.HideHelpCommand = true
+		complete(app.Name, command)
 	}
 	return app
 }
 
-// say prints a line for the person at the terminal.
-func (p *program) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(p.err, "hakanai: "+format+"\n", args...) // there is nobody else to tell
+// complete gives a command what all of them have.
+func complete(parent string, command *cli.Command) {
+	command.OnUsageError = wrongFlag(command.Flags)
+	command.HideHelpCommand = true
+	page := newPage(parent, command)
+	if command.CustomHelpTemplate = page.help(); len(command.Subcommands) == 0 {
+		return
+	}
+	command.CustomHelpTemplate = groupHelp(page.name, page.usage, command.Subcommands)
+	for _, sub := range command.Subcommands {
+		complete(page.name, sub)
+	}
 }
+
+// errInterrupted says that the person has ended the program.
+var errInterrupted = &failure{err: errors.New("interrupted"), status: statusInterrupted}
+
+// exitStatus is an error that has been told already.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
 // failure is an error with the exit status it leads to, and a hint on the way out.
 type failure struct {
@@ -108,13 +139,4 @@ func asFailure(err error) *failure {
 		return f
 	}
 	return &failure{err: err, status: statusFailed}
-}
-
-// version is the main module's, which Go takes from git.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
-		return "devel"
-	}
-	return info.Main.Version
 }

@@ -90,6 +90,10 @@ func defaultDataDir() string {
 
 var errUnsafeStore = errors.New("the settings of Valkey can lose secrets or bring them back")
 
+func withUnsafeHint(err error) error {
+	return withHint(err, "change the settings of Valkey, or run without --strict-store-check")
+}
+
 // open opens the store. A Valkey need not be there yet. With strict checking, refuse is called if it must not be used.
 func (place storePlace) open(log zerolog.Logger, refuse func(error)) (store.Store, error) {
 	if place.dsn != nil {
@@ -131,12 +135,12 @@ func (place storePlace) valkeyOptions(log zerolog.Logger, refuse func(error)) va
 // storeWait is how long a command that needs the store at once waits for it.
 const storeWait = 5 * time.Second
 
-// waitUntilUp waits for a store that connects in the background.
-func waitUntilUp(ctx context.Context, secrets store.Store) error {
+// untilUp tries something until the store is not down, for as long as a command waits.
+func untilUp(ctx context.Context, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, storeWait)
 	defer cancel()
 	for {
-		err := secrets.Check(ctx)
+		err := try(ctx)
 		if !errors.Is(err, store.ErrDown) {
 			return err
 		}

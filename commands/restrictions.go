@@ -3,23 +3,31 @@ package commands
 import (
 	"context"
 	"errors"
-	"fmt"
+	"os"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
-	"hakanai/crypto"
 	"hakanai/httpapi/api"
 	"hakanai/httpapi/client"
 )
 
-// minPassphrase is the fewest characters that send lets a passphrase have.
-const minPassphrase = 8
+const (
+	allowIPVariable      = "HAKANAI_ALLOWED_IPS"
+	allowCountryVariable = "HAKANAI_ALLOWED_COUNTRIES"
+	allowASNVariable     = "HAKANAI_ALLOWED_ASNS"
+)
 
 // readRestrictions reads the flags of send that say who may retrieve the secret.
-func readRestrictions(c *cli.Context) (r api.Restrictions, err error) {
+func (p *program) readRestrictions(c *cli.Context) (r api.Restrictions, err error) {
+	for flag, variable := range map[string]string{
+		"allow-ip": allowIPVariable, "allow-country": allowCountryVariable, "allow-asn": allowASNVariable,
+	} {
+		if len(entries(c, flag)) == 0 && (p.line.typed[flag] || os.Getenv(variable) != "") {
+			return r, withHint(usageError("--%s, or its variable, names nobody", flag), "nothing was sent; leave it out to let everybody in")
+		}
+	}
 	for _, text := range entries(c, "allow-ip") {
 		network, err := api.ParseNetwork(text)
 		if err != nil {
@@ -48,13 +56,6 @@ func readRestrictions(c *cli.Context) (r api.Restrictions, err error) {
 			return r, usageError("--allow-asn takes numbers from 0 to 4294967295, and %q is none", text)
 		}
 		r.AllowedASNs = append(r.AllowedASNs, uint32(asn))
-	}
-	if passphrase := c.String("require-passphrase"); passphrase != "" {
-		if utf8.RuneCountInString(passphrase) < minPassphrase {
-			return r, usageError("--require-passphrase must have %d characters at least", minPassphrase)
-		}
-		hash := crypto.HashPassphrase([]byte(passphrase))
-		r.PassphraseHash = &hash
 	}
 	return r, nil
 }
@@ -90,27 +91,33 @@ func describe(r api.Restrictions) (lines []string) {
 	return lines
 }
 
-// mayFit asks the server, before anything is sealed, whether it takes a secret of a size and what goes with it. A server
-// that does not tell finds out itself.
-func mayFit(ctx context.Context, server *client.Client, o sendOptions, bytes int) error {
+// maxSecret bounds what is sent to a server that tells no limit, in bytes: what get would still take.
+const maxSecret = 512 << 20
+
+// askLimit asks the server, before anything is read or sealed, how many bytes a secret may have, and whether it knows the
+// restrictions. A server that does not tell finds out itself.
+func askLimit(ctx context.Context, server *client.Client, o sendOptions) (limit int64, err error) {
 	config, err := server.Config(ctx)
+	if errors.Is(err, client.ErrUnreachable) || errors.Is(err, client.ErrNoAnswer) || errors.Is(err, client.ErrSilence) {
+		return 0, explainSend(ctx, err)
+	}
 	if err != nil {
-		return nil //nolint:nilerr // the request itself will tell what is wrong
+		return maxSecret, nil
 	}
 	features := config.Features.Restrictions
 	if len(o.restrictions.AllowedCountries) > 0 && !features.Country || len(o.restrictions.AllowedASNs) > 0 && !features.ASN {
-		return withHint(errors.New("the server cannot tell callers' countries or autonomous systems"),
+		return 0, withHint(errors.New("the server cannot tell callers' countries or autonomous systems"),
 			"nothing was sent: leave --allow-country and --allow-asn out, or use another server")
 	}
-	limit := config.Limits.Upload
+	limit = config.Limits.Upload
 	switch {
 	case config.Limits.Caller != nil:
 		limit = *config.Limits.Caller
 	case o.token == "" && config.Limits.Anonymous != nil:
 		limit = *config.Limits.Anonymous
 	}
-	if limit > 0 && int64(bytes) > limit {
-		return withHint(fmt.Errorf("the secret has %d bytes, and the server takes %d at most", bytes, limit), "nothing was sent")
+	if limit <= 0 || limit > maxSecret {
+		return maxSecret, nil
 	}
-	return nil
+	return limit, nil
 }

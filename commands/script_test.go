@@ -1,7 +1,11 @@
 package commands
 
 import (
+	"archive/zip"
 	"bufio"
+	"encoding/json"
+	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strconv"
@@ -29,11 +33,13 @@ func TestCommands(t *testing.T) {
 			return os.MkdirAll(env.WorkDir+"/.tmp", 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"server": cmdServer,
-			"status": cmdStatus,
-			"let":    cmdLet,
-			"mode":   cmdMode,
-			"same":   cmdSame,
+			"server":  cmdServer,
+			"status":  cmdStatus,
+			"let":     cmdLet,
+			"mode":    cmdMode,
+			"same":    cmdSame,
+			"field":   cmdField,
+			"archive": cmdArchive,
 		},
 	})
 }
@@ -72,6 +78,7 @@ func cmdServer(ts *testscript.TestScript, _ bool, args []string) {
 		if found := addressLine.FindStringSubmatch(lines.Text()); found != nil {
 			ts.Setenv("HAKANAI_SERVER", found[1])
 			ts.Setenv("SERVER_PID", strconv.Itoa(cmd.Process.Pid))
+			ts.Setenv("SERVER_PORT", found[1][strings.LastIndex(found[1], ":")+1:])
 			go func() {
 				for lines.Scan() {
 					_, _ = log.WriteString(lines.Text() + "\n")
@@ -109,6 +116,43 @@ func cmdLet(ts *testscript.TestScript, _ bool, args []string) {
 		text = strings.Split(text, "\n")[n-1]
 	}
 	ts.Setenv(args[0], text)
+}
+
+// field NAME FIELD keeps a field of the JSON object on standard output in a variable.
+func cmdField(ts *testscript.TestScript, _ bool, args []string) {
+	var object map[string]any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &object))
+	text, ok := object[args[1]].(string)
+	if !ok {
+		ts.Fatalf("there is no %s", args[1])
+	}
+	ts.Setenv(args[0], text)
+}
+
+// archive FILE ENTRY... makes a ZIP archive of NAME=CONTENT, NAME=@FILE and NAME->TARGET, a symbolic link.
+func cmdArchive(ts *testscript.TestScript, _ bool, args []string) {
+	file, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	archive := zip.NewWriter(file)
+	for _, entry := range args[1:] {
+		header := &zip.FileHeader{Method: zip.Deflate}
+		name, content, link := strings.Cut(entry, "->")
+		if link {
+			header.SetMode(fs.ModeSymlink | 0o777)
+		} else {
+			name, content, _ = strings.Cut(entry, "=")
+		}
+		if from, found := strings.CutPrefix(content, "@"); found {
+			content = ts.ReadFile(from)
+		}
+		header.Name = name
+		w, err := archive.CreateHeader(header)
+		ts.Check(err)
+		_, err = io.WriteString(w, content)
+		ts.Check(err)
+	}
+	ts.Check(archive.Close())
+	ts.Check(file.Close())
 }
 
 // mode OCTAL FILE checks a file's permissions.

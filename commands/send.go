@@ -1,17 +1,15 @@
 package commands
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
-	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -26,59 +24,74 @@ func (p *program) sendCommand() *cli.Command {
 		Name:  "send",
 		Usage: "encrypt a secret, leave it with a server, and print the link to it",
 		UsageText: `echo "the wifi password" | hakanai send
-hakanai send --file contract.pdf --ttl 7d`,
+hakanai send --file contract.pdf --ttl 7d
+hakanai send -f id_ed25519 -f id_ed25519.pub --separate-key
+hakanai send --file . --recursive --qr-code
+LINK=$(pg_dump app | hakanai send --filename app.sql --quiet)`,
+		Description: "The link alone goes to standard output. Several files go as one ZIP archive.",
 		Flags: []cli.Flag{
 			serverFlag(),
 			&cli.GenericFlag{
 				Name: "ttl", EnvVars: []string{"HAKANAI_TTL"}, Value: &ttl, Usage: "the `TIME` that the secret waits at most",
 			},
-			&cli.StringFlag{Name: "token-file", Usage: "read the token from `FILE`; $HAKANAI_TOKEN comes before it"},
-			&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"}, Usage: "send `FILE` instead of standard input"},
+			&cli.StringFlag{
+				Name: "token-file", Usage: "read the token from `FILE`, - for standard input; $HAKANAI_TOKEN comes before it",
+			},
+			&cli.StringSliceFlag{
+				Name: "file", Aliases: []string{"f"}, Usage: "send `FILE` instead of standard input; repeat it for several",
+			},
+			&cli.BoolFlag{Name: "recursive", Aliases: []string{"r"}, Usage: "pack directories, with all that is in them"},
 			&cli.BoolFlag{Name: "as-file", Aliases: []string{"a"}, Usage: "send a text as a file, to be saved under its name"},
 			&cli.StringFlag{Name: "filename", Usage: "the `NAME` that the recipient sees; makes standard input a file"},
 			&cli.BoolFlag{Name: "separate-key", Usage: "print the key apart from the link, to go another way"},
 			&cli.StringSliceFlag{
-				Name: "allow-ip", EnvVars: []string{"HAKANAI_ALLOWED_IPS"}, Usage: "let only `ADDRESS`, or a range of them, retrieve it",
+				Name: "allow-ip", EnvVars: []string{allowIPVariable}, Usage: "let only `ADDRESS`, or a range of them, retrieve it",
 			},
 			&cli.StringSliceFlag{
-				Name: "allow-country", EnvVars: []string{"HAKANAI_ALLOWED_COUNTRIES"}, Usage: "let only callers from `COUNTRY`, such as DE, retrieve it",
+				Name: "allow-country", EnvVars: []string{allowCountryVariable}, Usage: "let only callers from `COUNTRY`, such as DE, retrieve it",
 			},
 			&cli.StringSliceFlag{
-				Name: "allow-asn", EnvVars: []string{"HAKANAI_ALLOWED_ASNS"}, Usage: "let only callers from the autonomous system `NUMBER` retrieve it",
+				Name: "allow-asn", EnvVars: []string{allowASNVariable}, Usage: "let only callers from the autonomous system `NUMBER` retrieve it",
 			},
 			&cli.StringFlag{
-				Name: "require-passphrase", Aliases: []string{"p"}, EnvVars: []string{"HAKANAI_REQUIRE_PASSPHRASE"},
+				Name: "require-passphrase", Aliases: []string{"p"}, EnvVars: []string{requirePassphraseVariable},
 				Usage: "let only who knows `PASSPHRASE` retrieve it; tell it another way than the link",
 			},
+			&cli.StringFlag{
+				Name: "passphrase-file", Usage: "read the passphrase from `FILE`; - asks for it on the terminal, or reads standard input",
+			},
+			&cli.BoolFlag{
+				Name: "qr-code", Aliases: []string{"q"}, EnvVars: []string{"HAKANAI_QR_CODE"}, Usage: "show the link as a QR code too",
+			},
+			p.jsonFlag(), p.quietFlag(),
 		},
+		Before: p.refuseEmpty,
 		Action: func(c *cli.Context) error {
 			o := sendOptions{
-				server:      c.String("server"),
-				ttl:         time.Duration(ttl),
-				asFile:      c.Bool("as-file"),
-				filename:    c.String("filename"),
+				server: c.String("server"),
+				ttl:    time.Duration(ttl),
+				content: contentOptions{
+					files: c.StringSlice("file"), directories: c.Bool("recursive"), asFile: c.Bool("as-file"), filename: c.String("filename"),
+				},
 				separateKey: c.Bool("separate-key"),
+				qrCode:      c.Bool("qr-code"),
+				json:        c.Bool("json"),
 			}
-			if c.Args().Present() {
-				return withHint(usageError("send takes no arguments, and there is one"),
-					"a secret on the command line would stay in the shell's history: use --file or standard input")
-			}
-			files := c.StringSlice("file")
-			switch {
-			case len(files) > 1:
-				return usageError("--file can be given once")
-			case len(files) == 1:
-				o.file = files[0]
-			case o.asFile && o.filename == "":
-				return usageError("--as-file needs --filename for standard input")
+			if err := o.check(c, isTerminal(p.in)); err != nil {
+				return err
 			}
 			var err error
-			if o.restrictions, err = readRestrictions(c); err != nil {
+			if o.restrictions, err = p.readRestrictions(c); err != nil {
 				return err
 			}
-			if o.token, err = readToken(c.String("token-file")); err != nil {
+			if o.token, err = p.readToken(c.String("token-file")); err != nil {
 				return err
 			}
+			hash, err := p.requiredPassphrase(c)
+			if err != nil {
+				return err
+			}
+			o.restrictions.PassphraseHash = hash
 			return p.send(c.Context, o)
 		},
 	}
@@ -97,146 +110,95 @@ type sendOptions struct {
 	server      string
 	token       string
 	ttl         time.Duration
-	file        string // "": standard input
-	asFile      bool
-	filename    string
+	content     contentOptions
 	separateKey bool
+	qrCode      bool
+	json        bool
 
 	restrictions api.Restrictions
 }
 
-// readToken takes the token from the environment, else from a file. There is no flag for it: a process list shows flags.
-func readToken(file string) (string, error) {
-	if token := strings.TrimSpace(os.Getenv("HAKANAI_TOKEN")); token != "" || file == "" {
-		return token, nil
+// check finds what does not go together. A person at a terminal can be asked for more than one thing.
+func (o sendOptions) check(c *cli.Context, terminal bool) error {
+	if c.Args().Present() {
+		return withHint(usageError("send takes no arguments, and there is one"),
+			"a secret on the command line would stay in the shell's history: use --file or standard input")
 	}
-	raw, err := os.ReadFile(file) //nolint:gosec // the user's own choice
-	if err != nil {
-		return "", &failure{err: fmt.Errorf("reading the token: %w", err), status: statusUsage}
+	if o.content.asFile && o.content.filename == "" && len(o.content.files) == 0 {
+		return usageError("--as-file needs --filename for standard input")
 	}
-	token := strings.TrimSpace(string(raw))
-	if token == "" {
-		return "", &failure{err: fmt.Errorf("reading the token: %s is empty", file), status: statusUsage}
+	wanted := 0 // by how many
+	if len(o.content.files) == 0 {
+		wanted++
 	}
-	return token, nil
+	for _, flag := range []string{"token-file", "passphrase-file"} {
+		if c.String(flag) == "-" {
+			wanted++
+		}
+	}
+	if wanted > 1 && !terminal {
+		return usageError("standard input is one thing only: the secret, the token, or the passphrase")
+	}
+	return nil
 }
 
 func (p *program) send(ctx context.Context, o sendOptions) error {
-	server, err := client.New(client.Options{Server: o.server, Version: version(), Token: o.token})
+	bar := p.newBar("sending")
+	server, err := client.New(client.Options{Server: o.server, Version: release(), Token: o.token, Progress: bar.show})
 	if err != nil {
 		return usageError("--server: %w", err)
 	}
-	content, err := p.readContent(o)
+	p.warnUnencrypted(o.server)
+	sources, err := p.findSources(o.content)
 	if err != nil {
 		return err
 	}
-	if err := mayFit(ctx, server, o, len(content.Data)); err != nil {
-		content.Clear()
+	limit, err := askLimit(ctx, server, o)
+	if err != nil {
 		return err
 	}
+	content, err := p.readContent(o.content, sources, limit)
+	if err != nil {
+		return err
+	}
+	filename, size := content.Filename, len(content.Data)
 	ciphertext, fragment, err := crypto.Seal(rand.Reader, content)
 	content.Clear()
 	if err != nil {
 		return fmt.Errorf("sealing the secret: %w", err)
 	}
 	defer fragment.Clear()
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM) // until here it needs no word to end
+	defer stop()
 	id, err := server.Send(ctx, ciphertext, o.ttl, o.restrictions)
+	bar.end()
 	if err != nil {
-		return explainSend(err)
+		return explainSend(ctx, err)
 	}
 	link := crypto.Link{Server: strings.TrimSuffix(o.server, "/"), ID: id, Fragment: &fragment}
-	text := link.Encode() + "\n"
+	sent := sentResult{ID: id.String(), Filename: filename, Size: size, ExpiresAt: time.Now().Add(o.ttl).UTC().Truncate(time.Second)}
 	if o.separateKey {
-		link.Fragment = nil
-		text = link.Encode() + "\n" + fragment.Encode() + "\n"
+		link.Fragment, sent.Key = nil, fragment.Encode()
 	}
-	if _, err := io.WriteString(p.out, text); err != nil {
-		return fmt.Errorf("printing the link: %w", err)
-	}
-	p.say("whoever opens the link first gets the secret; unopened, it is gone in %s", (*duration)(&o.ttl))
-	for _, line := range describe(o.restrictions) {
-		p.say("%s", line)
-	}
-	if o.separateKey {
-		p.say("the second line is the key: send it another way than the link")
-	}
-	return nil
-}
-
-// readContent reads what is to be sent, and decides whether it goes as a file or as a text.
-func (p *program) readContent(o sendOptions) (crypto.Content, error) {
-	var content crypto.Content
-	var err error
-	if o.file != "" {
-		content.Data, err = readFile(o.file)
-	} else {
-		if isTerminal(p.in) {
-			p.say("type the secret, and end it with ctrl-d on a line of its own")
-		}
-		content.Data, err = readSecret(p.in)
-	}
-	if err != nil {
-		return content, fmt.Errorf("reading the secret: %w", err)
-	}
-	if len(content.Data) == 0 {
-		return content, errors.New("the secret is empty")
-	}
-	isText := utf8.Valid(content.Data) && bytes.IndexByte(content.Data, 0) < 0
-	switch {
-	case o.filename != "":
-		content.Filename = o.filename
-	case o.file != "" && (o.asFile || !isText):
-		content.Filename = filepath.Base(o.file)
-	}
-	return content, nil
-}
-
-func readFile(name string) ([]byte, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if info.IsDir() {
-		return nil, withHint(fmt.Errorf("%s is a directory", name), "pack it first, for example with tar or zip")
-	}
-	return os.ReadFile(name) //nolint:gosec // the user's own choice
-}
-
-// readSecret is io.ReadAll, but clears what it outgrows.
-func readSecret(r io.Reader) ([]byte, error) {
-	secret := make([]byte, 0, 4<<10)
-	for {
-		n, err := r.Read(secret[len(secret):cap(secret)])
-		secret = secret[:len(secret)+n]
-		if errors.Is(err, io.EOF) {
-			return secret, nil
-		}
-		if err != nil {
-			clear(secret)
-			return nil, err
-		}
-		if len(secret) == cap(secret) {
-			larger := make([]byte, len(secret), 2*cap(secret))
-			copy(larger, secret)
-			clear(secret)
-			secret = larger
-		}
-	}
+	sent.Link = link.Encode()
+	sent.restrict(o.restrictions)
+	return p.showSent(sent, o)
 }
 
 // explainSend adds to a client's error what the person can do about it.
-func explainSend(err error) error {
+func explainSend(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return withHint(errInterrupted, "nothing was sent, or nobody has the link to it")
+	}
 	err = fmt.Errorf("sending the secret: %w", err)
 	switch {
 	case errors.Is(err, client.ErrUnauthorized):
 		return withHint(err, "set HAKANAI_TOKEN, or name a file with --token-file; the server's operator gives tokens out")
 	case errors.Is(err, client.ErrUnavailable), errors.Is(err, client.ErrStoreFull), errors.Is(err, client.ErrTooManyRequests):
 		return withHint(err, "nothing was stored: try again later")
-	case errors.Is(err, client.ErrSilence):
-		return withHint(err, "check the connection, and --server")
-	}
-	var status *client.StatusError
-	if !errors.As(err, &status) {
+	case errors.Is(err, client.ErrSilence), errors.Is(err, client.ErrNoAnswer):
+		return withHint(err, "check the connection, and try again")
+	case errors.Is(err, client.ErrUnreachable):
 		return withHint(err, "check that a server runs there, and --server")
 	}
 	return err

@@ -2,7 +2,6 @@ package commands
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -17,7 +16,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"hakanai/httpapi"
-	"hakanai/store"
 )
 
 func (p *program) serveCommand() *cli.Command {
@@ -100,9 +98,11 @@ func (p *program) serve(ctx context.Context, options serveOptions) (err error) {
 		return withHint(fmt.Errorf("listening: %w", err), "choose another address with --listen and --port")
 	}
 	address := "http://" + listener.Addr().String()
-	if err := p.introduce(ctx, secrets, address, options.server.AdminTokens); err != nil {
+	introduced, err := p.introduce(ctx, log, secrets, address, options.server.AdminTokens)
+	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	defer introduced()
 	if options.store.dsn == nil {
 		control, err := startControl(options.store.dataDir, secrets)
 		if err != nil {
@@ -113,66 +113,16 @@ func (p *program) serve(ctx context.Context, options serveOptions) (err error) {
 	}
 	options.server.Store, options.server.Log = secrets, log
 	server := httpapi.New(options.server)
-	log.Info().Str("address", address).Str("store", secrets.String()).Str("version", version()).Msg("listening")
+	log.Info().Str("address", address).Str("store", secrets.String()).Str("version", release()).Msg("listening")
 	if err := server.Serve(ctx, listener); err != nil {
 		return err
 	}
 	if err := context.Cause(ctx); errors.Is(err, errUnsafeStore) {
-		return withHint(err, "change the settings of Valkey, or run without --strict-store-check")
+		return withUnsafeHint(err)
 	}
 	log.Info().Msg("stopped")
 	return nil
 }
-
-// introduce makes the first tokens of a new store, and shows them: on standard error, and never in the log, since logs
-// are kept and passed on. While the store is not there yet, this waits for it in the background.
-func (p *program) introduce(ctx context.Context, secrets store.Store, address string, admin bool) error {
-	err := p.introduceOnce(ctx, secrets, address, admin)
-	if errors.Is(err, store.ErrDown) {
-		time.AfterFunc(introduceAgain, func() {
-			if ctx.Err() == nil {
-				_ = p.introduce(ctx, secrets, address, admin) // what goes wrong with a store that is up, the next request shows
-			}
-		})
-		return nil
-	}
-	return err
-}
-
-func (p *program) introduceOnce(ctx context.Context, secrets store.Store, address string, admin bool) error {
-	token, err := httpapi.MakeFirstToken(ctx, secrets, store.UserToken, rand.Reader)
-	if err != nil {
-		return err
-	}
-	if token != "" {
-		_, _ = fmt.Fprintf(p.err, `
-Here is a token that may create secrets, good for 30 days. It is shown this once:
-
-    %s
-
-To try it:
-
-    echo "the wifi password" | HAKANAI_TOKEN=%s hakanai send --server %s
-
-`, token, token, address)
-	}
-	if !admin {
-		return nil
-	}
-	if token, err = httpapi.MakeFirstToken(ctx, secrets, store.AdminToken, rand.Reader); err != nil || token == "" {
-		return err
-	}
-	_, _ = fmt.Fprintf(p.err, `
-Here is the admin token, for hakanai token. It is shown this once:
-
-    %s
-
-`, token)
-	return nil
-}
-
-// introduceAgain is how often a store that is down is asked for its first token.
-const introduceAgain = 500 * time.Millisecond
 
 // logger writes for people on a terminal, and JSON elsewhere.
 func (p *program) logger() zerolog.Logger {

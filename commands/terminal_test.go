@@ -159,3 +159,21 @@ func TestWhatIsAskedForOnATerminalIsNotShown(t *testing.T) {
 	}
 	d.end(unix.SIGTERM)
 }
+
+// onTerminalError runs a command whose standard error is a terminal, and returns what a person would see of it.
+func onTerminalError(t *testing.T, cmd *exec.Cmd) []byte {
+	t.Helper()
+	master, slave := openTerminal(t)
+	defer master.Close()
+	cmd.Stderr = slave
+	seen := make(chan []byte)
+	go func() {
+		b, _ := io.ReadAll(master) // it ends with an error when the last writer is gone
+		seen <- b
+	}()
+	_ = cmd.Run() // the test looks at what is seen
+	if err := slave.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return <-seen
+}

@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"hakanai/httpapi"
 	"hakanai/httpapi/client"
@@ -34,71 +32,57 @@ HAKANAI_TOKEN=$(hakanai token <admin-token.txt)`,
 				Name: "limit", Aliases: []string{"l"}, Value: &limit, DefaultText: "the server's",
 				Usage: "the `SIZE` that a secret created with the token may have",
 			},
+			p.jsonFlag(), p.quietFlag(),
 		},
+		Before: p.refuseEmpty,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return withHint(usageError("token takes no arguments, and there is one"),
 					"a token on the command line would stay in the shell's history: it is asked for, or read from standard input")
 			}
+			p.warnUnencrypted(c.String("server"))
 			admin, err := p.ask("admin token")
 			if err != nil {
 				return err
 			}
 			admin = strings.TrimSpace(admin)
-			return p.makeToken(c.Context, client.Options{Server: c.String("server"), Version: version(), Token: admin},
-				time.Duration(ttl), int64(limit))
+			server, err := client.New(client.Options{Server: c.String("server"), Version: release(), Token: admin})
+			if err != nil {
+				return usageError("--server: %w", err)
+			}
+			made := tokenResult{ExpiresAt: time.Now().Add(time.Duration(ttl)).UTC().Truncate(time.Second), UploadSizeLimit: int64(limit)}
+			if made.Token, err = makeToken(c.Context, server, time.Duration(ttl), int64(limit)); err != nil {
+				return err
+			}
+			return p.showToken(made, ttl, c.Bool("json"))
 		},
 	}
 }
 
-func (p *program) makeToken(ctx context.Context, options client.Options, ttl time.Duration, limit int64) error {
-	server, err := client.New(options)
-	if err != nil {
-		return usageError("--server: %w", err)
-	}
+func makeToken(ctx context.Context, server *client.Client, ttl time.Duration, limit int64) (string, error) {
 	token, err := server.MakeToken(ctx, ttl, limit)
-	if err != nil {
-		err = fmt.Errorf("making a token: %w", err)
-		switch {
-		case errors.Is(err, client.ErrUnauthorized):
-			return withHint(err, "hakanai admin reset --admin-token on the server makes a new admin token")
-		case errors.Is(err, client.ErrForbidden):
-			return withHint(err, "the server's --trusted-ip-ranges say from where tokens may be made")
-		case errors.Is(err, client.ErrNotFound):
-			return withHint(err, "the server was started without --enable-admin-token")
-		}
-		return err
+	if err == nil {
+		return token, nil
 	}
-	if _, err := io.WriteString(p.out, token+"\n"); err != nil {
-		return fmt.Errorf("printing the token: %w", err)
+	err = fmt.Errorf("making a token: %w", err)
+	switch {
+	case errors.Is(err, client.ErrUnauthorized):
+		return "", withHint(err, "hakanai admin reset --admin-token on the server makes a new admin token")
+	case errors.Is(err, client.ErrForbidden):
+		return "", withHint(err, "the server's --trusted-ip-ranges say from where tokens may be made")
+	case errors.Is(err, client.ErrNotFound):
+		return "", withHint(err, "the server was started without --enable-admin-token")
 	}
-	p.say("the token is good for %s", (*duration)(&ttl))
-	return nil
+	return "", err
 }
 
-// maxLine bounds what is read as an answer, in bytes.
-const maxLine = 4 << 10
-
-// ask reads one line: from the terminal without showing it, else from standard input.
-func (p *program) ask(what string) (string, error) {
-	var line string
-	if isTerminal(p.in) {
-		_, _ = fmt.Fprintf(p.err, "%s: ", what)
-		raw, err := term.ReadPassword(int(p.in.Fd()))
-		_, _ = fmt.Fprintln(p.err)
-		if err != nil {
-			return "", fmt.Errorf("reading the %s: %w", what, err)
-		}
-		line = string(raw)
-	} else {
-		var err error
-		line, err = bufio.NewReader(io.LimitReader(p.in, maxLine)).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return "", fmt.Errorf("reading the %s: %w", what, err)
-		}
+func (p *program) showToken(made tokenResult, ttl duration, asJSON bool) error {
+	if asJSON {
+		return p.printJSON(made)
 	}
-	if line = strings.TrimRight(line, "\r\n"); line == "" {
-		return "", &failure{err: fmt.Errorf("the %s is empty", what), status: statusUsage}
+	if _, err := io.WriteString(p.out, made.Token+"\n"); err != nil {
+		return fmt.Errorf("printing the token: %w", err)
 	}
-	return line, nil
+	p.say("the token is good for %s", &ttl)
+	return nil
 }

@@ -94,7 +94,7 @@ func TestFlagsMayFollowArguments(t *testing.T) {
 		"hakanai send -a -f x":                      "hakanai send -a -f x",
 		"hakanai get LINK --help":                   "hakanai get --help -- LINK",
 	} {
-		if got := strings.Join(flagsFirst(app, strings.Fields(line)), " "); got != want {
+		if got := strings.Join(readCommandLine(app, strings.Fields(line)).words, " "); got != want {
 			t.Errorf("%q becomes %q, want %q", line, got, want)
 		}
 	}
@@ -107,7 +107,7 @@ func FuzzFlagsFirst(f *testing.F) {
 	app := &cli.App{Commands: (&program{}).app().Commands}
 	f.Fuzz(func(t *testing.T, line string) {
 		args := append([]string{"hakanai"}, strings.Fields(line)...)
-		got := flagsFirst(app, args)
+		got := readCommandLine(app, args).words
 		without := func(args []string) []string {
 			kept := slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return arg == "--" })
 			slices.Sort(kept)

@@ -6,12 +6,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"hakanai/store"
 )
 
 // caller is who a request comes from, as far as the network tells. What cannot be told is the zero value, which no
 // restriction allows and no range holds.
 type caller struct {
 	address netip.Addr // IPv4 or IPv6, never an IPv4 address in IPv6, no zone
+	direct  bool       // a trusted proxy that names no client: it may be one itself, or have forgotten to
 	country string     // ISO 3166-1 alpha-2
 	asn     uint32
 	hasASN  bool
@@ -39,11 +42,15 @@ func (s *Server) caller(r *http.Request) (c caller) {
 	}
 	c.address = peer
 	if contains(s.trustedProxies, c.address) {
-		c.address = s.forwardedFor(r.Header.Values(s.addressHeader), c.address)
+		if lines := r.Header.Values(s.addressHeader); len(lines) > 0 {
+			c.address = s.forwardedFor(lines)
+		} else {
+			c.direct = true
+		}
 		c.country = readCountry(single(r.Header, s.countryHeader))
 		c.asn, c.hasASN = readASN(single(r.Header, s.asnHeader))
 	}
-	c.trusted = contains(s.trustedRanges, c.address)
+	c.trusted = c.in(s.trustedRanges)
 	return c
 }
 
@@ -59,13 +66,19 @@ func (s *Server) fromProxy(r *http.Request) bool {
 	return ok && contains(s.trustedProxies, address)
 }
 
+// in tells whether the caller is in one of the ranges. A trusted proxy that names no client is a client on this machine
+// or on the private network — or it is a proxy that leaves the header out, and then anybody may stand behind it: so it
+// is in the ranges that mean it alone, those of this machine and its very address, and in no wider one.
+func (c caller) in(ranges []netip.Prefix) bool {
+	return slices.ContainsFunc(ranges, func(p netip.Prefix) bool {
+		return p.Contains(c.address) && (!c.direct || p.IsSingleIP() || p.Addr().IsLoopback())
+	})
+}
+
 // forwardedFor finds the client's address in the lines of a header that a trusted proxy sent: the right-most one that is
-// not a trusted proxy's own. A client can write anything to the left of it, and it is not looked at. Without the header
-// the proxy is the client; with something in it that is no address, nobody knows.
-func (s *Server) forwardedFor(lines []string, proxy netip.Addr) netip.Addr {
-	if len(lines) == 0 {
-		return proxy
-	}
+// not a trusted proxy's own. A client can write anything to the left of it, and it is not looked at. With something in
+// it that is no address, nobody knows.
+func (s *Server) forwardedFor(lines []string) netip.Addr {
 	entries := strings.Split(strings.Join(lines, ","), ",")
 	var address netip.Addr
 	for _, entry := range slices.Backward(entries) {
@@ -133,15 +146,27 @@ func readASN(text string) (asn uint32, ok bool) {
 	return uint32(n), err == nil
 }
 
-// network is what guesses are counted by: a /24 of IPv4 or a /56 of IPv6, which one client easily has all of.
-func (c caller) network() netip.Prefix {
-	bits := 56
+// origin is what guesses are counted by. A caller whose address cannot be told has the zero value.
+func (c caller) origin() store.Origin {
+	wide := 32
 	if c.address.Is4() {
-		bits = 24
+		wide = 16
 	}
-	network, err := c.address.Prefix(bits)
+	return store.Origin{Near: nearNetwork(c.address), Wide: network(c.address, wide)}
+}
+
+// nearNetwork is a /24 of IPv4 or a /56 of IPv6, which one client easily has all of.
+func nearNetwork(address netip.Addr) netip.Prefix {
+	if address.Is4() {
+		return network(address, 24)
+	}
+	return network(address, 56)
+}
+
+func network(address netip.Addr, bits int) netip.Prefix {
+	network, err := address.Prefix(bits)
 	if err != nil {
-		return netip.Prefix{} // those whose address cannot be told share one
+		return netip.Prefix{} // there is no address
 	}
 	return network
 }

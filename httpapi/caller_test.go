@@ -10,8 +10,11 @@ import (
 func TestCallersAreToldApart(t *testing.T) {
 	s := New(Options{
 		TrustedProxies: append(DefaultTrustedProxies(), netip.MustParsePrefix("203.0.113.7/32")),
-		TrustedRanges:  []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8:aa::/48")},
-		CountryHeader:  "Cf-Ipcountry", ASNHeader: "X-Asn",
+		TrustedRanges: []netip.Prefix{
+			netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8:aa::/48"),
+			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("10.0.0.9/32"), netip.MustParsePrefix("127.0.0.0/8"),
+		},
+		CountryHeader: "Cf-Ipcountry", ASNHeader: "X-Asn",
 		Store: nobody{},
 	})
 	const proxy, stranger = "10.0.0.1:1000", "192.0.2.9:1000"
@@ -39,7 +42,12 @@ func TestCallersAreToldApart(t *testing.T) {
 		{"no peer at all", "@", nil, "unknown"},
 		{"a peer that is no address", "pipe", forwarded("198.51.100.3"), "unknown"},
 
-		{"proxy without the header is the client", proxy, nil, "10.0.0.1"},
+		{"proxy without the header is in no wide range", proxy, nil, "10.0.0.1"},
+		{"proxy without the header, named by its address", "10.0.0.9:1", nil, "10.0.0.9 trusted"},
+		{"proxy without the header, on this machine", "127.0.0.1:1", nil, "127.0.0.1 trusted"},
+		{"proxy without the header, on this machine, not listed", "[::1]:1", nil, "::1"},
+		{"proxy with an empty header", "127.0.0.1:1", forwarded(""), "unknown"},
+		{"proxy, client in the wide range", proxy, forwarded("10.1.1.1"), "10.1.1.1 trusted"},
 		{"proxy on loopback", "127.0.0.1:1", forwarded("192.0.2.1"), "192.0.2.1"},
 		{"proxy on IPv6 loopback", "[::1]:1", forwarded("192.0.2.1"), "192.0.2.1"},
 		{"proxy by its own range", "203.0.113.7:1", forwarded("192.0.2.1"), "192.0.2.1"},
@@ -57,7 +65,7 @@ func TestCallersAreToldApart(t *testing.T) {
 		{"proxy, IPv4 in IPv6 with a port", proxy, forwarded("[::ffff:198.51.100.3]:1"), "198.51.100.3 trusted"},
 		{"list: the right-most stranger counts", proxy, forwarded("198.51.100.3, 192.0.2.1"), "192.0.2.1"},
 		{"list: proxies on the right are passed over", proxy, forwarded("198.51.100.3,192.0.2.1 , 10.1.1.1,\t127.0.0.1"), "192.0.2.1"},
-		{"list: all are proxies", proxy, forwarded("10.2.2.2, 10.1.1.1"), "10.2.2.2"},
+		{"list: all are proxies", proxy, forwarded("10.2.2.2, 10.1.1.1"), "10.2.2.2 trusted"},
 		{"list: garbage to the left does not count", proxy, forwarded("<script>, unknown, 192.0.2.1"), "192.0.2.1"},
 		{"list: garbage behind proxies", proxy, forwarded("192.0.2.1, unknown, 10.1.1.1"), "unknown"},
 		{"lines: they are one list", proxy, forwarded("198.51.100.3", "192.0.2.1"), "192.0.2.1"},

@@ -15,7 +15,8 @@ func (s *Server) config(w http.ResponseWriter, r *http.Request) {
 	config := api.Config{
 		ShowTokenInput: s.showTokenInput || !s.allowAnonymous,
 		Features:       api.Features{Impressum: s.impressum != "", Privacy: s.privacy != ""},
-		Limits:         api.Limits{Upload: s.uploadSizeLimit, TTL: int64(s.maxTTL / time.Second)},
+		Limits:         api.Limits{Upload: s.uploadSizeLimit},
+		MaxTTL:         int64(s.maxTTL / time.Second),
 	}
 	config.Features.Restrictions.Country = s.countryHeader != ""
 	config.Features.Restrictions.ASN = s.asnHeader != ""

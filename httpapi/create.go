@@ -68,10 +68,21 @@ func (s *Server) createSecret(w http.ResponseWriter, r *http.Request) (store.ID,
 		Account:      creator.account,
 		Quota:        creator.quota,
 	}); err != nil {
-		return uuid.Nil, fmt.Errorf("storing a secret: %w", err)
+		return uuid.Nil, creator.explain(fmt.Errorf("storing a secret: %w", err))
 	}
 	return id, nil
 }
+
+// explain tells a creator whose quota is used up so.
+func (c creator) explain(err error) error {
+	if errors.Is(err, store.ErrQuota) {
+		return &requestError{status: http.StatusTooManyRequests, text: c.over, retryAfter: quotaRetryAfter}
+	}
+	return err
+}
+
+// quotaRetryAfter is what a creator whose quota is used up is told to wait.
+const quotaRetryAfter = time.Minute
 
 // readBody streams the request into the draft, within the limits of size and of time.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, draft io.Writer, limit int64) (createBody, error) {

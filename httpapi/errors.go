@@ -19,9 +19,6 @@ import (
 // retryAfter is what a caller is told to wait when the server cannot serve just now, in seconds.
 const retryAfter = 5
 
-// quotaRetryAfter is the same for a caller who has used up a quota.
-const quotaRetryAfter = 60
-
 // fail answers with an error status and a short text: JSON for those who accept it, else plain.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, status int, text string) {
 	body, contentType := []byte(text+"\n"), "text/plain; charset=utf-8"
@@ -73,10 +70,6 @@ func (s *Server) failWith(w http.ResponseWriter, r *http.Request, err error) {
 		s.fail(w, r, http.StatusNotFound, "there is no such secret: it never was, or it has expired")
 	case errors.Is(err, store.ErrGone):
 		s.fail(w, r, http.StatusGone, "the secret is gone: somebody has retrieved it")
-	case errors.Is(err, store.ErrQuota):
-		w.Header().Set("Retry-After", strconv.Itoa(quotaRetryAfter))
-		s.fail(w, r, http.StatusTooManyRequests, "too much is stored here already with your token, or by all callers without "+
-			"one: there is room again when secrets are retrieved or expire")
 	case errors.Is(err, store.ErrFull):
 		s.log.Warn().Err(err).Msg("the store is full")
 		s.fail(w, r, http.StatusInsufficientStorage, "the store is full: nothing was stored")

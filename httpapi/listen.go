@@ -73,17 +73,9 @@ func networkOf(addr net.Addr) netip.Prefix {
 	if !ok {
 		return netip.Prefix{}
 	}
-	ip := tcp.AddrPort().Addr().Unmap()
+	ip := plain(tcp.AddrPort().Addr())
 	if ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() {
 		return netip.Prefix{}
 	}
-	bits := 24
-	if ip.Is6() {
-		bits = 56
-	}
-	network, err := ip.WithZone("").Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return network
+	return nearNetwork(ip)
 }

@@ -341,10 +341,20 @@ type faultyStore struct {
 }
 
 func (s faultyStore) Draft(ctx context.Context, id store.ID) (store.Draft, error) {
-	if err := s.fault.Load(); err != nil {
-		return nil, *err
+	draft, err := s.Store.Draft(ctx, id)
+	return faultyDraft{draft, s.fault}, err
+}
+
+type faultyDraft struct {
+	store.Draft
+	fault *atomic.Pointer[error]
+}
+
+func (d faultyDraft) Commit(ctx context.Context, secret store.Secret) error {
+	if err := d.fault.Load(); err != nil {
+		return *err
 	}
-	return s.Store.Draft(ctx, id)
+	return d.Draft.Commit(ctx, secret)
 }
 
 func (s faultyStore) Look(ctx context.Context, id store.ID) (store.Secret, error) {

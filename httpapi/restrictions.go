@@ -1,11 +1,9 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,25 +17,34 @@ import (
 )
 
 // guessLimits bound the guesses at a passphrase: five in ten minutes from one network, a hundred in an hour from
-// anywhere. Whoever guesses can make the recipient wait for an hour at most, and never costs them the secret.
+// anywhere. The second half of those is for wide networks that have not guessed: to keep the recipient waiting, somebody
+// needs fifty of them each hour. The secret stays, whoever guesses.
 var guessLimits = store.AttemptLimits{ //nolint:gochecknoglobals // constant
-	Near: 5, NearWindow: 10 * time.Minute, All: 100, AllWindow: time.Hour,
+	Near: 5, NearWindow: 10 * time.Minute, All: 100, Reserve: 50, AllWindow: time.Hour,
 }
+
+// maxEntries bounds the entries of one kind of restriction.
+const maxEntries = 256
 
 // readRestrictions reads the field of a request. A kind that is not known is an error: a secret must not be stored as if
 // it had not been restricted.
 func readRestrictions(value []byte) (restrictions api.Restrictions, err error) {
-	decoder := json.NewDecoder(bytes.NewReader(value))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&restrictions); err != nil {
+	if string(value) == "null" {
+		return restrictions, nil
+	}
+	fields := []string{"allowed_ips", "allowed_countries", "allowed_asns", "passphrase_hash"}
+	if err := readObject(value, &restrictions, fields); err != nil {
 		return restrictions, badRequest(
-			"restrictions must be an object of allowed_ips, allowed_countries, allowed_asns and passphrase_hash")
+			"restrictions must be an object of allowed_ips, allowed_countries, allowed_asns and passphrase_hash, each once at most")
 	}
 	return restrictions, nil
 }
 
 // restrictions turns a request's restrictions into those that are stored with the secret.
 func (s *Server) restrictions(id store.ID, r api.Restrictions) (stored store.Restrictions, err error) {
+	if max(len(r.AllowedIPs), len(r.AllowedCountries), len(r.AllowedASNs)) > maxEntries {
+		return stored, badRequest(fmt.Sprintf("restrictions may have %d entries of each kind at most", maxEntries))
+	}
 	for _, text := range r.AllowedIPs {
 		network, err := api.ParseNetwork(text)
 		if err != nil {
@@ -89,19 +96,31 @@ func (s *Server) mayRetrieve(ctx context.Context, id store.ID, r store.Restricti
 	if !isPassphraseHash(given) { // no guess: it cannot be right
 		return wrong
 	}
-	wait, err := s.store.Attempt(ctx, id, c.network(), guessLimits)
-	if err != nil {
-		return fmt.Errorf("counting a guess: %w", err)
-	}
-	if wait > 0 {
-		return &requestError{
-			status: http.StatusTooManyRequests, text: "there were too many wrong passphrases: try again later", retryAfter: wait,
-		}
+	if err := s.countGuess(ctx, id, c, guessLimits, "there were too many wrong passphrases: try again later"); err != nil {
+		return err
 	}
 	if !hmac.Equal(verifier(id, given), r.Passphrase) {
 		return wrong
 	}
-	if err := s.store.Forgive(ctx, id, c.network()); err != nil && !errors.Is(err, store.ErrDown) {
+	return s.forgive(ctx, id, c)
+}
+
+// countGuess counts a guess before it is made, and refuses it when there were too many.
+func (s *Server) countGuess(ctx context.Context, id store.ID, c caller, limits store.AttemptLimits, refusal string) error {
+	wait, err := s.store.Attempt(ctx, id, c.origin(), limits)
+	if err != nil {
+		return fmt.Errorf("counting a guess: %w", err)
+	}
+	if wait > 0 {
+		return &requestError{status: http.StatusTooManyRequests, text: refusal, retryAfter: wait}
+	}
+	return nil
+}
+
+// forgive takes back a guess that was right. A store that is down leaves it counted: the caller has done nothing wrong,
+// and what comes next will say so.
+func (s *Server) forgive(ctx context.Context, id store.ID, c caller) error {
+	if err := s.store.Forgive(ctx, id, c.origin()); err != nil && !errors.Is(err, store.ErrDown) {
 		return fmt.Errorf("forgetting a guess: %w", err)
 	}
 	return nil
@@ -109,7 +128,7 @@ func (s *Server) mayRetrieve(ctx context.Context, id store.ID, r store.Restricti
 
 // allowed tells whether a caller meets every restriction that is set.
 func allowed(r store.Restrictions, c caller) bool {
-	return (len(r.Networks) == 0 || contains(r.Networks, c.address)) &&
+	return (len(r.Networks) == 0 || c.in(r.Networks)) &&
 		(len(r.Countries) == 0 || slices.Contains(r.Countries, c.country)) &&
 		(len(r.ASNs) == 0 || c.hasASN && slices.Contains(r.ASNs, c.asn))
 }

@@ -35,11 +35,11 @@ type Options struct {
 	AnonymousSizeLimit int64 // their UploadSizeLimit; 32 KiB by default
 	AdminTokens        bool  // the admin API is there
 
-	// AnonymousQuota and TokenQuota bound what all callers without a token together, and each token, may have stored, in
-	// bytes of ciphertext; 0 for any.
+	// AnonymousQuota and TokenQuota bound what all callers without a token together, and each token, may have stored (as
+	// store.Charge counts it); 0 for any. Less than QuotaFor a size limit lowers that.
 	AnonymousQuota, TokenQuota int64
 
-	// TrustedRanges hold callers who have no size limit, and who alone reach the admin API.
+	// TrustedRanges hold callers who have no size limit and no quota, and who alone reach the admin API.
 	TrustedRanges []netip.Prefix
 	// TrustedProxies hold the proxies whose headers say who the caller is. Without one, connections do.
 	TrustedProxies []netip.Prefix

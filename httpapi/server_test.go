@@ -48,8 +48,11 @@ func newSite(t testing.TB, change ...func(*Server)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := MakeFirstToken(t.Context(), secrets, store.UserToken, rand.Reader)
+	token, hash, err := NewToken(rand.Reader)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := secrets.PutToken(t.Context(), hash, DefaultToken(store.UserToken)); err != nil {
 		t.Fatal(err)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,15 +1,14 @@
 package httpapi
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"net/http"
+	"sort"
 	"strings"
 	"time"
 
@@ -45,22 +44,6 @@ func DefaultToken(kind store.TokenKind) store.Token {
 	return store.Token{Kind: kind, TTL: DefaultTokenTTL}
 }
 
-// MakeFirstToken stores a new token of a kind if the store holds none, and returns it, or "" when there was one already.
-func MakeFirstToken(ctx context.Context, s store.Store, kind store.TokenKind, random io.Reader) (string, error) {
-	token, hash, err := NewToken(random)
-	if err != nil {
-		return "", err
-	}
-	stored, err := s.PutFirstToken(ctx, hash, DefaultToken(kind))
-	if err != nil {
-		return "", fmt.Errorf("storing the first token: %w", err)
-	}
-	if !stored {
-		return "", nil
-	}
-	return token, nil
-}
-
 // hashToken makes the hash that a token is stored and found by. Looking it up in the store need not take constant time:
 // a hash that matches in its first bytes tells nobody how to find a token for the rest.
 func hashToken(token string) store.TokenHash { return sha256.Sum256([]byte(token)) }
@@ -69,7 +52,8 @@ func hashToken(token string) store.TokenHash { return sha256.Sum256([]byte(token
 type creator struct {
 	limit   int64 // on a secret's size, bytes before encryption and encoding
 	account store.Account
-	quota   int64 // on all that the account has stored, bytes of ciphertext; 0 for any
+	quota   int64  // on all that the account is charged; 0 for any
+	over    string // what they are told when the quota is used up
 }
 
 // noLimit is the limit of callers who have none.
@@ -84,20 +68,45 @@ func (s *Server) mayCreate(w http.ResponseWriter, r *http.Request) (c creator, e
 		if err != nil {
 			return c, err
 		}
-		c = creator{limit: s.uploadSizeLimit, account: accountOf(token), quota: s.tokenQuota}
+		c = creator{
+			limit: s.uploadSizeLimit, account: accountOf(token), quota: s.tokenQuota,
+			over: "too much is stored here already with your token: there is room again when secrets are retrieved or expire",
+		}
 		if known.UploadSizeLimit > 0 {
 			c.limit = known.UploadSizeLimit
 		}
 	case s.allowAnonymous && r.Header.Get("Authorization") == "":
-		c = creator{limit: s.anonymousSizeLimit, account: accountOf(""), quota: s.anonymousQuota}
+		c = creator{
+			limit: s.anonymousSizeLimit, account: accountOf(""), quota: s.anonymousQuota,
+			over: "too much is stored here already by callers without a token: try again later, or use a token",
+		}
 	default:
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		return c, refuse(http.StatusUnauthorized, "a token is needed to create a secret here")
 	}
 	if s.caller(r).trusted {
-		c.limit = noLimit
+		return creator{limit: noLimit}, nil
+	}
+	if c.quota > 0 { // what never fits is refused as too large, at once, rather than asked to come again
+		c.limit = min(c.limit, limitWithin(c.quota))
 	}
 	return c, nil
+}
+
+// besideCiphertext is room in a quota for what a secret is charged besides its ciphertext: store.Overhead, and the
+// longest restrictions.
+const besideCiphertext = 32 << 10
+
+// QuotaFor is the smallest quota that fits one secret of a size.
+func QuotaFor(size int64) int64 {
+	bound := api.CiphertextBound(size)
+	return bound + min(besideCiphertext, math.MaxInt64-bound)
+}
+
+// limitWithin is the size of the largest secret that fits a quota.
+func limitWithin(quota int64) int64 {
+	over := sort.Search(math.MaxInt, func(size int) bool { return QuotaFor(int64(size)) > quota })
+	return int64(max(over-1, 1))
 }
 
 // knownToken looks a token of a kind up.
@@ -148,7 +157,7 @@ func (s *Server) makeUserToken(w http.ResponseWriter, r *http.Request) (string, 
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		return "", refuse(http.StatusUnauthorized, "the admin token is needed to make tokens")
 	}
-	if _, err := s.knownToken(w, r, store.AdminToken, admin); err != nil {
+	if err := s.mayMakeTokens(w, r, admin); err != nil {
 		return "", err
 	}
 	made, err := readTokenRequest(r.Body)
@@ -165,6 +174,27 @@ func (s *Server) makeUserToken(w http.ResponseWriter, r *http.Request) (string, 
 	return token, nil
 }
 
+// adminGuessLimits bound the wrong admin tokens from one network. Nobody guesses 256 bits: it is for those who try many
+// that they have found somewhere, and keeps them out of the store.
+var adminGuessLimits = store.AttemptLimits{Near: 10, NearWindow: 10 * time.Minute} //nolint:gochecknoglobals // constant
+
+// adminGuesses is what guesses at the admin token are counted by. No secret has this id.
+var adminGuesses = store.ID{} //nolint:gochecknoglobals // constant
+
+// mayMakeTokens checks the admin token.
+func (s *Server) mayMakeTokens(w http.ResponseWriter, r *http.Request, admin string) error {
+	c := s.caller(r)
+	if err := s.countGuess(
+		r.Context(), adminGuesses, c, adminGuessLimits, "there were too many wrong admin tokens: try again later",
+	); err != nil {
+		return err
+	}
+	if _, err := s.knownToken(w, r, store.AdminToken, admin); err != nil {
+		return err
+	}
+	return s.forgive(r.Context(), adminGuesses, c)
+}
+
 // maxTokenRequest bounds the body of a request for a token, in bytes.
 const maxTokenRequest = 4 << 10
 
@@ -176,7 +206,7 @@ func readTokenRequest(body io.Reader) (token store.Token, err error) {
 		return token, fmt.Errorf("%w: reading the body: %w", errCaller, err)
 	}
 	var request api.TokenRequest
-	if len(raw) > maxTokenRequest || json.Unmarshal(raw, &request) != nil {
+	if len(raw) > maxTokenRequest || readObject(raw, &request, []string{"upload_size_limit", "ttl_seconds"}) != nil {
 		return token, malformed
 	}
 	token = DefaultToken(store.UserToken)

@@ -8,7 +8,9 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/netip"
 	"time"
@@ -63,12 +65,12 @@ type Store interface {
 	// Token returns a token of a kind that has not expired; TTL is what is left of its life. Error: ErrNoToken.
 	Token(ctx context.Context, kind TokenKind, hash TokenHash) (Token, error)
 
-	// Attempt counts one guess at a secret's passphrase, by somebody at from, and tells whether it may be made: 0, or
-	// for how long no more guesses are heard. It counts before anybody compares, so that many guesses at the same
-	// instant are not more than one after the other.
-	Attempt(ctx context.Context, id ID, from netip.Prefix, limits AttemptLimits) (wait time.Duration, err error)
+	// Attempt counts one guess at a secret's passphrase, and tells whether it may be made: 0, or for how long no more
+	// guesses are heard from there. It counts before anybody compares, so that many guesses at the same instant are not
+	// more than one after the other. One that may not be made is not counted. It works when the store is full.
+	Attempt(ctx context.Context, id ID, from Origin, limits AttemptLimits) (wait time.Duration, err error)
 	// Forgive takes back one counted guess, which was right.
-	Forgive(ctx context.Context, id ID, from netip.Prefix) error
+	Forgive(ctx context.Context, id ID, from Origin) error
 
 	// Count tells how much is alive. It is cheap.
 	Count(ctx context.Context) (Counts, error)
@@ -97,11 +99,21 @@ type Secret struct {
 	Restrictions Restrictions
 	Size         int64 // bytes of ciphertext; set by the store
 
-	// Account is who has to answer for the room that the secret takes, until it is claimed or expires. Quota is how many
-	// bytes of ciphertext all live secrets of the account may have, this one included; 0 means any. Both are given at
-	// commit and not told again.
+	// Account is who has to answer for the room that the secret takes, until it is claimed or expires. Quota is how much
+	// all live secrets of the account may be charged together (see Charge), this one included; 0 means any. Both are
+	// given at commit and not told again.
 	Account Account
 	Quota   int64
+}
+
+// Overhead is what a secret is charged besides its ciphertext and restrictions: what stores keep to find it, its
+// tombstone, and the end of its last block on a disk. Without it, millions of secrets of one byte would cost nothing.
+const Overhead = 4 << 10
+
+// Charge is what a secret with so many bytes of ciphertext takes of its account's quota, in bytes.
+func Charge(size int64, restrictions Restrictions) (int64, error) {
+	encoded, err := restrictions.Encode()
+	return size + int64(len(encoded)) + Overhead, err
 }
 
 // Account names those who share a quota. The zero value has none.
@@ -153,10 +165,15 @@ type Token struct {
 	UploadSizeLimit int64         // bytes; 0 means the server's own limit
 }
 
-// AttemptLimits bound the guesses at one secret's passphrase: those from one network, and all of them together, each
-// counted from the first guess of its window.
+// Origin is where a guess comes from: a network that one client easily has all of, and the wide one around it. Those of
+// whom neither can be told share the zero value.
+type Origin struct{ Near, Wide netip.Prefix }
+
+// AttemptLimits bound the guesses at one secret's passphrase: those from one near network, and all of them together,
+// each counted from the first guess of its window. The last ones of all are in reserve for wide networks that have not
+// guessed in this window: so whoever wants to keep the others waiting must have as many wide networks.
 type AttemptLimits struct {
-	Near, All             int
+	Near, All, Reserve    int // All 0: any number, and no reserve
 	NearWindow, AllWindow time.Duration
 }
 
@@ -164,6 +181,18 @@ type AttemptLimits struct {
 type Counts struct {
 	Secrets int
 	Tokens  int // of users
+}
+
+// Encode gives the JSON that stores keep, or nothing where nothing is restricted.
+func (r Restrictions) Encode() ([]byte, error) {
+	if r.None() {
+		return nil, nil
+	}
+	encoded, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encoding restrictions: %w", err)
+	}
+	return encoded, nil
 }
 
 // None tells whether anybody may claim the secret.

@@ -11,7 +11,7 @@ export default defineConfig({
     reportCompressedSize: false,
   },
   plugins: [integrity()],
-  test: { environment: "happy-dom", include: ["src/**/*.test.{ts,tsx}"] },
+  test: { environment: "happy-dom", include: ["src/**/*.test.{ts,tsx}"], testTimeout: 60_000 },
 });
 
 /** Has the browser check script and style against hashes that stand in the page. */

@@ -11,6 +11,7 @@ type Config struct {
 	ShowTokenInput bool     `json:"showTokenInput"`
 	Features       Features `json:"features"`
 	Limits         Limits   `json:"limits"`
+	MaxTTL         int64    `json:"maxTTL"` // seconds
 }
 
 // Features tell what a server offers.
@@ -23,13 +24,11 @@ type Features struct {
 	} `json:"restrictions"`
 }
 
-// Limits are sizes of a secret in bytes, before encryption and encoding, and how long one may wait.
+// Limits are sizes of a secret in bytes, before encryption and encoding.
 type Limits struct {
 	Upload    int64  `json:"upload"`           // with a token
 	Anonymous *int64 `json:"anonymous"`        // without one; null where a token is needed
 	Caller    *int64 `json:"caller,omitempty"` // of whoever asks, 0 for any size; absent for who may not create
-
-	TTL int64 `json:"ttl"` // seconds at most
 }
 
 // TokenRequest is the body of POST /api/v1/admin/tokens.

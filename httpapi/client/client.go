@@ -11,6 +11,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -28,6 +29,10 @@ type Options struct {
 	SilenceTimeout time.Duration
 	// MaxCiphertext bounds what a Get takes, in bytes; 1 GiB by default.
 	MaxCiphertext int64
+	// Progress, if it is set, is told how many bytes of a secret have moved, of how many, as they are on the wire: of a
+	// Send's request, and of a Get's answer (total is -1 if the server does not say). It is called often, by one goroutine
+	// at a time, and must not wait.
+	Progress func(done, total int64)
 	// TLS is for private certificate authorities. The default trusts the system's.
 	TLS *tls.Config
 }
@@ -46,6 +51,7 @@ type Client struct {
 	token         string
 	silence       time.Duration
 	maxCiphertext int64
+	progress      func(done, total int64)
 
 	sender, taker *http.Client
 }
@@ -62,9 +68,13 @@ func New(options Options) (*Client, error) {
 		token:         options.Token,
 		silence:       options.SilenceTimeout,
 		maxCiphertext: options.MaxCiphertext,
+		progress:      options.Progress,
 	}
 	if options.Version == "" {
 		c.userAgent += "devel"
+	}
+	if c.progress == nil {
+		c.progress = func(int64, int64) {}
 	}
 	if c.silence <= 0 {
 		c.silence = defaultSilence
@@ -155,5 +165,10 @@ func requestError(ctx context.Context, err error) error {
 	if errors.As(err, &request) {
 		err = request.Err
 	}
-	return fmt.Errorf("reaching the server: %w", err)
+	var dial *net.OpError
+	var tlsError *tls.CertificateVerificationError
+	if errors.As(err, &dial) && dial.Op != "read" && dial.Op != "write" || errors.As(err, &tlsError) || errors.Is(err, http.ErrSchemeMismatch) {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	return fmt.Errorf("%w: %w", ErrNoAnswer, err)
 }

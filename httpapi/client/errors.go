@@ -55,6 +55,14 @@ func sentinel(status int) error {
 	return nil
 }
 
+// Errors of a request that had no answer.
+var (
+	// ErrUnreachable says that there was no connection: the server has heard nothing of the request.
+	ErrUnreachable = errors.New("the server cannot be reached")
+	// ErrNoAnswer says that the connection broke: what the server has done is not known.
+	ErrNoAnswer = errors.New("the connection broke before there was an answer")
+)
+
 // StatusError is an answer whose status is not 200.
 type StatusError struct {
 	Status     int

@@ -44,7 +44,7 @@ func (c *Client) Get(ctx context.Context, id uuid.UUID, passphraseHash string) (
 		return nil, err
 	}
 	defer response.Body.Close() //nolint:errcheck // read to its end, or given up
-	ciphertext, err := c.readCiphertext(response.Body)
+	ciphertext, err := c.readCiphertext(&measured{ReadCloser: response.Body, total: response.ContentLength, progress: c.progress})
 	if cause := context.Cause(w.ctx); err != nil && cause != nil {
 		return nil, fmt.Errorf("%w (%w)", ErrInterrupted, cause)
 	}

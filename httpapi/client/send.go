@@ -36,7 +36,8 @@ func (c *Client) Send(
 	if err != nil {
 		return uuid.Nil, err
 	}
-	r, err := http.NewRequestWithContext(w.ctx, http.MethodPost, c.server.JoinPath(api.SecretPath).String(), w.watchBody(body))
+	upload := &measured{ReadCloser: w.watchBody(body), total: body.length, progress: c.progress}
+	r, err := http.NewRequestWithContext(w.ctx, http.MethodPost, c.server.JoinPath(api.SecretPath).String(), upload)
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("making a request: %w", err)
 	}

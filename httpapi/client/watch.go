@@ -47,3 +47,17 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// measured tells how much of a body has been read.
+type measured struct {
+	io.ReadCloser
+	done, total int64 // bytes; total is -1 if nobody knows
+	progress    func(done, total int64)
+}
+
+func (m *measured) Read(p []byte) (int, error) {
+	n, err := m.ReadCloser.Read(p)
+	m.done += int64(n)
+	m.progress(m.done, m.total)
+	return n, err
+}

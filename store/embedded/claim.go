@@ -102,11 +102,11 @@ func (s *Store) Claim(ctx context.Context, id store.ID, claimant store.Claimant,
 			r.state = repeated
 			return tx.putRecord(n, r)
 		}
-		c.restrictions, c.account = r.restrictions, r.account
-		r.state, r.claimant, r.restrictions, r.account = claimed, claimant, store.Restrictions{}, store.Account{}
-		if err := tx.charge(c.account, -r.size); err != nil {
+		if err := tx.discharge(r); err != nil {
 			return err
 		}
+		c.restrictions, c.account = r.restrictions, r.account
+		r.state, r.claimant, r.restrictions, r.account = claimed, claimant, store.Restrictions{}, store.Account{}
 		if !c.leased {
 			return tx.putRecord(n, r)
 		}
@@ -160,7 +160,7 @@ func (c *claim) Undo(ctx context.Context) error {
 		if leaseEnds > 0 {
 			err = tx.removeEnd(leaseEnds, endLease, c.name[:])
 		}
-		return errors.Join(err, tx.putRecord(c.name, r), tx.charge(r.account, r.size))
+		return errors.Join(err, tx.putRecord(c.name, r), tx.charge(r))
 	}})
 	if err == nil {
 		s.secrets.Add(1)

@@ -38,11 +38,17 @@ func (d *draft) Commit(ctx context.Context, secret store.Secret) error {
 	if secret.TTL < time.Millisecond {
 		return fmt.Errorf("a secret cannot live for %s", secret.TTL)
 	}
+	s, n := d.store, d.blob.name
+	r := record{state: live, size: d.blob.size, account: secret.Account, restrictions: secret.Restrictions}
+	fits := func(tx *indexTx) error { return tx.fits(r, secret.Quota) }
+	if err := s.index.view(fits); err != nil { // most that are refused do not wait for the disk
+		d.Discard()
+		return err
+	}
 	if err := d.blob.finish(); err != nil {
 		d.Discard()
 		return err
 	}
-	s, n := d.store, d.blob.name
 	err := s.writer.do(ctx, op{newBlob: true, run: func(tx *indexTx) error {
 		if s.clock.jumped() {
 			return store.ErrClockJump
@@ -50,14 +56,11 @@ func (d *draft) Commit(ctx context.Context, secret store.Secret) error {
 		if tx.secrets.Get(n[:]) != nil {
 			return store.ErrExists
 		}
-		if secret.Quota > 0 && tx.used(secret.Account)+d.blob.size > secret.Quota {
-			return store.ErrQuota
+		if err := fits(tx); err != nil {
+			return err
 		}
-		r := record{
-			state: live, expires: s.clock.certain() + secret.TTL.Milliseconds(),
-			size: d.blob.size, account: secret.Account, restrictions: secret.Restrictions,
-		}
-		return errors.Join(tx.putRecord(n, r), tx.putEnd(r.expires, endSecret, n[:]), tx.charge(r.account, r.size))
+		r.expires = s.clock.certain() + secret.TTL.Milliseconds()
+		return errors.Join(tx.putRecord(n, r), tx.putEnd(r.expires, endSecret, n[:]), tx.charge(r))
 	}})
 	if err != nil {
 		d.Discard()

@@ -51,7 +51,6 @@ type Store struct {
 	writer  *writer
 
 	secrets, tokens atomic.Int64 // live ones
-	attempts        attempts
 
 	stop context.CancelFunc // ends the sweeper
 	done sync.WaitGroup
@@ -80,6 +79,12 @@ func Open(options Options) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("data directory %s: %w", s.dir, err), s.index.close())
 	}
 	return s, nil
+}
+
+// Exists tells whether a directory holds a store.
+func Exists(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, indexName))
+	return err == nil
 }
 
 // open does what needs the lock on the index.
@@ -169,7 +174,10 @@ func (s *Store) Check(ctx context.Context) error {
 }
 
 // String implements store.Store.
-func (s *Store) String() string { return "embedded store in " + s.dir }
+func (s *Store) String() string { return Describe(s.dir) }
+
+// Describe describes the store in a directory, for a person.
+func Describe(dir string) string { return "embedded store in " + dir }
 
 // Close implements store.Store.
 func (s *Store) Close() error {

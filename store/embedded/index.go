@@ -21,13 +21,15 @@ import (
 //	meta     "clock" → the highest time seen (8 bytes, ms) · "pepper" → the key of names (32 random bytes)
 //	secrets  name (16 bytes) → record
 //	tokens   SHA-256 of the token (32 bytes) → encodeToken
-//	accounts account (16 bytes) → bytes of ciphertext in its live secrets (8 bytes)
+//	accounts account (16 bytes) → what its live secrets are charged (8 bytes)
+//	guesses  keyed hash of a secret, or of it and a network (16 bytes) → encodeGuesses
 //	ends     time (8 bytes, ms) | kind (1 byte) | key → nothing: what ends when, in order of time
 var (
 	bucketMeta     = []byte("meta")     //nolint:gochecknoglobals // constant
 	bucketSecrets  = []byte("secrets")  //nolint:gochecknoglobals // constant
 	bucketTokens   = []byte("tokens")   //nolint:gochecknoglobals // constant
 	bucketAccounts = []byte("accounts") //nolint:gochecknoglobals // constant
+	bucketGuesses  = []byte("guesses")  //nolint:gochecknoglobals // constant
 	bucketEnds     = []byte("ends")     //nolint:gochecknoglobals // constant
 	keyClock       = []byte("clock")    //nolint:gochecknoglobals // constant
 	keyPepper      = []byte("pepper")   //nolint:gochecknoglobals // constant
@@ -40,6 +42,7 @@ const (
 	endSecret endKind = 's'
 	endLease  endKind = 'l'
 	endToken  endKind = 't'
+	endGuess  endKind = 'g'
 )
 
 // lockWait is how long a start waits for another process to let go of the directory: a restart may overlap.
@@ -75,7 +78,7 @@ func openIndex(path string, random io.Reader) (*index, error) {
 
 // prepare makes what a new index needs.
 func (x *index) prepare(tx *bolt.Tx, random io.Reader) error {
-	for _, bucket := range [][]byte{bucketMeta, bucketSecrets, bucketTokens, bucketAccounts, bucketEnds} {
+	for _, bucket := range [][]byte{bucketMeta, bucketSecrets, bucketTokens, bucketAccounts, bucketGuesses, bucketEnds} {
 		if _, err := tx.CreateBucketIfNotExists(bucket); err != nil {
 			return err
 		}
@@ -156,7 +159,7 @@ func (x *index) needsBlob(n name) (needed bool, err error) {
 
 // indexTx is one transaction with its buckets at hand.
 type indexTx struct {
-	meta, secrets, tokens, accounts, ends *bolt.Bucket
+	meta, secrets, tokens, accounts, guesses, ends *bolt.Bucket
 }
 
 func newIndexTx(tx *bolt.Tx) *indexTx {
@@ -165,6 +168,7 @@ func newIndexTx(tx *bolt.Tx) *indexTx {
 		secrets:  tx.Bucket(bucketSecrets),
 		tokens:   tx.Bucket(bucketTokens),
 		accounts: tx.Bucket(bucketAccounts),
+		guesses:  tx.Bucket(bucketGuesses),
 		ends:     tx.Bucket(bucketEnds),
 	}
 }
@@ -203,7 +207,7 @@ func (tx *indexTx) putClock(now int64) error {
 	return tx.meta.Put(keyClock, binary.BigEndian.AppendUint64(nil, uint64(now)))
 }
 
-// used is how many bytes the live secrets of an account have.
+// used is what the live secrets of an account are charged.
 func (tx *indexTx) used(account store.Account) int64 {
 	if b := tx.accounts.Get(account[:]); len(b) == 8 {
 		return int64(binary.BigEndian.Uint64(b))
@@ -211,14 +215,32 @@ func (tx *indexTx) used(account store.Account) int64 {
 	return 0
 }
 
-// charge adds bytes to what an account uses, or takes them off.
-func (tx *indexTx) charge(account store.Account, bytes int64) error {
-	if account == (store.Account{}) {
+// fits tells whether a secret fits its account's quota, 0 for any. Error: store.ErrQuota.
+func (tx *indexTx) fits(r record, quota int64) error {
+	charge, err := r.charge()
+	if err == nil && quota > 0 && tx.used(r.account)+charge > quota {
+		err = store.ErrQuota
+	}
+	return err
+}
+
+// charge adds a live secret to what its account uses.
+func (tx *indexTx) charge(r record) error { return tx.addCharge(r, 1) }
+
+// discharge takes it off again.
+func (tx *indexTx) discharge(r record) error { return tx.addCharge(r, -1) }
+
+func (tx *indexTx) addCharge(r record, times int64) error {
+	if r.account == (store.Account{}) {
 		return nil
 	}
-	used := tx.used(account) + bytes
-	if used <= 0 {
-		return tx.accounts.Delete(account[:])
+	charge, err := r.charge()
+	if err != nil {
+		return err
 	}
-	return tx.accounts.Put(account[:], binary.BigEndian.AppendUint64(nil, uint64(used)))
+	used := tx.used(r.account) + times*charge
+	if used <= 0 {
+		return tx.accounts.Delete(r.account[:])
+	}
+	return tx.accounts.Put(r.account[:], binary.BigEndian.AppendUint64(nil, uint64(used)))
 }

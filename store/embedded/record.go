@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"hash/crc32"
 
 	"hakanai/store"
@@ -41,12 +40,9 @@ var errDamaged = errors.New("the record is damaged")
 // encode gives: version, state, expires, size, lease end (8 bytes each, big endian), claimant (32), account (16), the
 // restrictions as JSON (or nothing), and a CRC-32C over all of it.
 func (r record) encode() ([]byte, error) {
-	var restrictions []byte
-	if !r.restrictions.None() {
-		var err error
-		if restrictions, err = json.Marshal(r.restrictions); err != nil {
-			return nil, fmt.Errorf("encoding restrictions: %w", err)
-		}
+	restrictions, err := r.restrictions.Encode()
+	if err != nil {
+		return nil, err
 	}
 	b := make([]byte, 0, recordFixed+len(restrictions)+recordSum)
 	b = append(b, recordVersion, byte(r.state))
@@ -87,6 +83,9 @@ func decodeRecord(b []byte) (record, error) {
 	return r, nil
 }
 
+// charge is what a live secret's account is charged.
+func (r record) charge() (int64, error) { return store.Charge(r.size, r.restrictions) }
+
 func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
 // encodeToken gives kind (1 byte), expiry (ms) and upload size limit (8 bytes each, big endian), and a CRC-32C.
@@ -104,4 +103,20 @@ func decodeToken(b []byte) (expires int64, token store.Token, err error) {
 	}
 	token = store.Token{Kind: store.TokenKind(b[0]), UploadSizeLimit: int64(binary.BigEndian.Uint64(b[9:]))}
 	return int64(binary.BigEndian.Uint64(b[1:])), token, nil
+}
+
+// encodeGuesses gives the end of the window (ms, 8 bytes, big endian), the number of guesses (4), and a CRC-32C.
+func encodeGuesses(g guesses) []byte {
+	b := binary.BigEndian.AppendUint64(nil, uint64(g.ends))
+	b = binary.BigEndian.AppendUint32(b, uint32(g.n))
+	return binary.BigEndian.AppendUint32(b, checksum(b))
+}
+
+// decodeGuesses is the inverse of encodeGuesses. Error: errDamaged.
+func decodeGuesses(b []byte) (g guesses, err error) {
+	const fixed = 8 + 4
+	if len(b) != fixed+recordSum || binary.BigEndian.Uint32(b[fixed:]) != checksum(b[:fixed]) {
+		return g, errDamaged
+	}
+	return guesses{n: int(binary.BigEndian.Uint32(b[8:])), ends: int64(binary.BigEndian.Uint64(b))}, nil
 }

@@ -95,7 +95,7 @@ func (s *Store) removeBatch(tx *indexTx) (gone []name, secrets, tokens int64, er
 			r, readErr := tx.record(n)
 			if readErr == nil && r.state == live {
 				secrets++
-				err = errors.Join(err, tx.charge(r.account, -r.size))
+				err = errors.Join(err, tx.discharge(r))
 			}
 			if readErr == nil && r.leaseEnds > 0 {
 				err = errors.Join(err, tx.removeEnd(r.leaseEnds, endLease, key))
@@ -110,6 +110,8 @@ func (s *Store) removeBatch(tx *indexTx) (gone []name, secrets, tokens int64, er
 			gone = append(gone, n)
 		case endToken:
 			err = errors.Join(err, tx.tokens.Delete(key))
+		case endGuess:
+			err = errors.Join(err, tx.guesses.Delete(key))
 		}
 		err = errors.Join(err, tx.ends.Delete(end))
 	}

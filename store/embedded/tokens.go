@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,9 @@ func (s *Store) PutFirstToken(ctx context.Context, hash store.TokenHash, token s
 	return s.putToken(ctx, hash, token, func(tx *indexTx) (bool, error) {
 		now, cursor := s.clock.now(), tx.tokens.Cursor()
 		for key, value := cursor.First(); key != nil; key, value = cursor.Next() {
+			if bytes.Equal(key, hash[:]) { // the same one again: its first storing was not answered
+				continue
+			}
 			if expires, t, err := decodeToken(value); err != nil || t.Kind == token.Kind && expires > now {
 				return false, nil
 			}

@@ -60,8 +60,11 @@ func Run(t *testing.T, open Factory) {
 		{"tokens are replaced by one, all of a kind together", tokensReplaced},
 		{"an account stores as much as its quota, and what is taken or expires frees its share", quota},
 		{"of many commits at one instant no more fit than the quota lets", quotaRace},
+		{"restrictions count for the quota, and every secret some, however small", quotaOfSmallSecrets},
 		{"guesses are counted before they are made, near and far", guesses},
+		{"the last guesses are in reserve for wide networks that have not guessed", guessesReserved},
 		{"guesses are heard again when their time is over", guessesAgain},
+		{"looks and guesses leave a secret's life as it is", lifeKept},
 		{"counts follow creates, claims and undos", counts},
 		{"a store that is well says so", check},
 	} {
@@ -673,16 +676,16 @@ func tokensReplaced(t *testing.T, s store.Store) {
 	}
 }
 
-// accounted is a secret of an account with a quota.
-func accounted(account store.Account, quota int64, ttl time.Duration) store.Secret {
-	return store.Secret{TTL: ttl, Account: account, Quota: quota}
+// accounted is a secret of an account with a quota that fits so many bytes in so many secrets.
+func accounted(account store.Account, bytes, secrets int64, ttl time.Duration) store.Secret {
+	return store.Secret{TTL: ttl, Account: account, Quota: bytes + secrets*store.Overhead}
 }
 
 func quota(t *testing.T, s store.Store) {
 	account, other := store.Account(Bytes(16)), store.Account(Bytes(16))
 	create := func(account store.Account, size int, ttl time.Duration) (store.ID, error) {
 		id := uuid.New()
-		return id, TryCreate(s, id, Bytes(size), accounted(account, 100_000, ttl))
+		return id, TryCreate(s, id, Bytes(size), accounted(account, 100_000, 2, ttl))
 	}
 	a, err := create(account, 60_000, Life)
 	if err != nil {
@@ -704,6 +707,8 @@ func quota(t *testing.T, s store.Store) {
 	if _, err := Take(s, a); err != nil {
 		t.Fatal(err)
 	}
+	_, err = create(account, 60_001, Life)
+	wantErr(t, err, store.ErrQuota)
 	if a, err = create(account, 60_000, time.Second); err != nil {
 		t.Errorf("what was taken has not freed its share: %v", err)
 	}
@@ -726,8 +731,49 @@ func quota(t *testing.T, s store.Store) {
 	if _, err := Take(s, b); err != nil {
 		t.Fatal(err)
 	}
+	_, err = create(account, 40_001, Life)
+	wantErr(t, err, store.ErrQuota)
 	if _, err := create(account, 40_000, Life); err != nil {
 		t.Errorf("what was undone and taken has not freed its share: %v", err)
+	}
+}
+
+func quotaOfSmallSecrets(t *testing.T, s store.Store) {
+	account := store.Account(Bytes(16))
+	create := func(restrictions store.Restrictions) (store.ID, error) {
+		id, secret := uuid.New(), accounted(account, 100, 10, Life)
+		secret.Restrictions = restrictions
+		return id, TryCreate(s, id, Bytes(1), secret)
+	}
+	var ids []store.ID
+	for id, err := create(store.Restrictions{}); err == nil; id, err = create(store.Restrictions{}) {
+		ids = append(ids, id)
+	}
+	if len(ids) != 10 {
+		t.Errorf("%d secrets of one byte fitted, want 10", len(ids))
+	}
+	for _, id := range ids {
+		if _, err := Take(s, id); err != nil {
+			t.Error(err)
+		}
+	}
+	restrictions := store.Restrictions{ASNs: make([]uint32, store.Overhead)} // "0," each
+	ids = nil
+	for id, err := create(restrictions); err == nil; id, err = create(restrictions) {
+		ids = append(ids, id)
+	}
+	if len(ids) != 3 {
+		t.Errorf("%d secrets with restrictions of 8 KiB fitted, want 3", len(ids))
+	}
+	for _, id := range ids {
+		if _, err := Take(s, id); err != nil {
+			t.Error(err)
+		}
+	}
+	for range 10 { // all is free again, to the last byte
+		if _, err := create(store.Restrictions{}); err != nil {
+			t.Errorf("what was taken has not freed its share: %v", err)
+		}
 	}
 }
 
@@ -740,7 +786,7 @@ func quotaRace(t *testing.T, s store.Store) {
 		for range 64 {
 			all.Go(func() {
 				id := uuid.New()
-				switch err := TryCreate(s, id, Bytes(1000), accounted(account, 20_000, Life)); {
+				switch err := TryCreate(s, id, Bytes(1000), accounted(account, 20_000, 20, Life)); {
 				case err == nil:
 					mu.Lock()
 					ids = append(ids, id)
@@ -765,67 +811,147 @@ func quotaRace(t *testing.T, s store.Store) {
 	}
 }
 
+// origin is where guesses from a network come from: a /16 of IPv4 and a /32 of IPv6 are wide.
+func origin(t *testing.T, network string) store.Origin {
+	t.Helper()
+	near := netip.MustParsePrefix(network)
+	bits := 32
+	if near.Addr().Is4() {
+		bits = 16
+	}
+	wide, err := near.Addr().Prefix(bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store.Origin{Near: near, Wide: wide}
+}
+
+// heard makes many guesses at once, and tells how many of them are heard.
+func heard(t *testing.T, s store.Store, id store.ID, network string, guesses int, limits store.AttemptLimits) (heard int64) {
+	t.Helper()
+	var all sync.WaitGroup
+	var n atomic.Int64
+	from := origin(t, network)
+	for range guesses {
+		all.Go(func() {
+			wait, err := s.Attempt(context.Background(), id, from, limits)
+			if err != nil {
+				t.Error(err)
+			}
+			if wait == 0 {
+				n.Add(1)
+			} else if wait > max(limits.AllWindow, limits.NearWindow) {
+				t.Errorf("the wait is %s", wait)
+			}
+		})
+	}
+	all.Wait()
+	return n.Load()
+}
+
 func guesses(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	id := Create(t, s, []byte("guarded"), Life)
 	limits := store.AttemptLimits{Near: 5, NearWindow: time.Minute, All: 12, AllWindow: time.Hour}
-	heard := func(id store.ID, network string, guesses int) (heard int64) {
+	want := func(what string, id store.ID, network string, want int64) {
 		t.Helper()
-		var all sync.WaitGroup
-		var n atomic.Int64
-		for range guesses {
-			all.Go(func() {
-				wait, err := s.Attempt(ctx, id, netip.MustParsePrefix(network), limits)
-				if err != nil {
-					t.Error(err)
-				}
-				if wait == 0 {
-					n.Add(1)
-				} else if wait > limits.AllWindow {
-					t.Errorf("the wait is %s", wait)
-				}
-			})
-		}
-		all.Wait()
-		return n.Load()
-	}
-	want := func(what string, got, want int64) {
-		t.Helper()
-		if got != want {
+		if got := heard(t, s, id, network, 200, limits); got != want {
 			t.Errorf("%s: %d guesses are heard, want %d", what, got, want)
 		}
 	}
-	want("from one network", heard(id, "192.0.2.0/24", 200), 5)
-	want("from another", heard(id, "2001:db8::/56", 200), 5)
-	want("from a third", heard(id, "198.51.100.0/24", 200), 2)
-	want("from a fourth", heard(id, "203.0.113.0/24", 200), 0)
-	want("at another secret", heard(uuid.New(), "192.0.2.0/24", 200), 5)
+	want("from one network", id, "192.0.2.0/24", 5)
+	want("from another", id, "2001:db8::/56", 5)
+	want("from a third", id, "198.51.100.0/24", 2)
+	want("from a fourth", id, "203.0.113.0/24", 0)
+	want("at another secret", uuid.New(), "192.0.2.0/24", 5)
 	for range 3 {
-		if err := s.Forgive(ctx, id, netip.MustParsePrefix("192.0.2.0/24")); err != nil {
+		if err := s.Forgive(ctx, id, origin(t, "192.0.2.0/24")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want("after three right ones", heard(id, "192.0.2.0/24", 200), 3)
+	want("after three right ones", id, "192.0.2.0/24", 3)
 	if got, err := Take(s, id); err != nil || string(got) != "guarded" {
 		t.Errorf("the guesses have cost the secret: %q, %v", got, err)
 	}
+	limits.All = 0
+	want("with no bound on all, from a fifth", id, "203.0.114.0/24", 5)
+}
+
+func guessesReserved(t *testing.T, s store.Store) {
+	id := uuid.New()
+	limits := store.AttemptLimits{Near: 5, NearWindow: time.Minute, All: 20, Reserve: 10, AllWindow: time.Hour}
+	want := func(what, network string, want int64) {
+		t.Helper()
+		if got := heard(t, s, id, network, 50, limits); got != want {
+			t.Errorf("%s: %d guesses are heard, want %d", what, got, want)
+		}
+	}
+	want("from a network", "198.51.100.0/24", 5)
+	want("from its neighbour", "198.51.101.0/24", 5)
+	want("from a third in the same wide network, of the reserve", "198.51.102.0/24", 0)
+	want("from elsewhere, once of the reserve", "192.0.2.0/24", 1)
+	want("from its neighbour", "192.0.3.0/24", 0)
+	if err := s.Forgive(context.Background(), id, origin(t, "192.0.2.0/24")); err != nil {
+		t.Fatal(err)
+	}
+	want("from elsewhere, since the first was right", "192.0.2.0/24", 1)
+	for i := range 8 {
+		want("from another wide network", fmt.Sprintf("2001:db%d::/56", i), 1)
+	}
+	want("the last of the reserve", "2001:dc0::/56", 1)
+	want("beyond it", "2001:dc1::/56", 0)
+	want("from nobody knows where, beyond it", "203.0.113.0/24", 0)
 }
 
 func guessesAgain(t *testing.T, s store.Store) {
 	ctx := context.Background()
-	id, network := uuid.New(), netip.MustParsePrefix("192.0.2.0/24")
-	limits := store.AttemptLimits{Near: 1, NearWindow: 100 * time.Millisecond, All: 2, AllWindow: 500 * time.Millisecond}
-	if wait, err := s.Attempt(ctx, id, network, limits); err != nil || wait != 0 {
+	id, from := uuid.New(), origin(t, "192.0.2.0/24")
+	limits := store.AttemptLimits{
+		Near: 1, NearWindow: 100 * time.Millisecond, All: 3, Reserve: 1, AllWindow: 700 * time.Millisecond,
+	}
+	if wait, err := s.Attempt(ctx, id, from, limits); err != nil || wait != 0 {
 		t.Fatalf("the first guess waits %s, %v", wait, err)
 	}
-	for range 2 { // first the network's window ends, then the secret's
+	for range 3 { // first the network's window ends, then the secret's, and what the wide network has guessed with it
 		Eventually(t, "guesses are heard again", func() bool {
-			wait, err := s.Attempt(ctx, id, network, limits)
+			wait, err := s.Attempt(ctx, id, from, limits)
 			if err != nil || wait < 0 {
 				t.Fatal(wait, err)
 			}
 			return wait == 0
 		})
+	}
+}
+
+func lifeKept(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	id, restrictions := uuid.New(), store.Restrictions{Passphrase: Bytes(32), Countries: []string{"DE"}}
+	if err := TryCreate(s, id, Bytes(100), store.Secret{TTL: Life, Restrictions: restrictions}); err != nil {
+		t.Fatal(err)
+	}
+	// end is when the secret expires, as far as the time that a look takes leaves it certain.
+	end := func() (earliest, latest time.Time) {
+		before := time.Now()
+		secret, err := s.Look(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const unit = time.Millisecond
+		return before.Add(secret.TTL - unit), time.Now().Add(secret.TTL + unit)
+	}
+	earliest, latest := end()
+	limits := store.AttemptLimits{Near: 1000, NearWindow: time.Minute, All: 10_000, AllWindow: time.Hour}
+	from := origin(t, "192.0.2.0/24")
+	for range 1000 {
+		if _, err := s.Look(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+		if wait, err := s.Attempt(ctx, id, from, limits); err != nil || wait > 0 {
+			t.Fatal(wait, err)
+		}
+	}
+	if from, to := end(); from.After(latest.Add(5*time.Millisecond)) || to.Before(earliest.Add(-5*time.Millisecond)) {
+		t.Errorf("the secret ended between %s and %s, and ends between %s and %s now", earliest, latest, from, to)
 	}
 }
 
@@ -846,6 +972,12 @@ func firstToken(t *testing.T, s store.Store) {
 	all.Wait()
 	if n, err := s.Count(context.Background()); err != nil || stored.Load() != 1 || n.Tokens != 1 {
 		t.Errorf("%d were stored, %d counted, %v", stored.Load(), n.Tokens, err)
+	}
+	again := store.TokenHash(Bytes(32)) // by whom the first answer has not reached
+	for range 2 {
+		if ok, err := s.PutFirstToken(context.Background(), again, store.Token{Kind: store.AdminToken, TTL: Life}); err != nil || !ok {
+			t.Errorf("the same first token is not stored again: %v", err)
+		}
 	}
 }
 

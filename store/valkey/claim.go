@@ -126,7 +126,7 @@ func (c *claim) read(r reply) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errOddReply, err)
 	}
-	c.share = newReservation(account, c.keys.name, c.size)
+	c.share = reservation{account, c.keys.name}
 	c.repeat, c.left, c.extended = r.status == "repeat", c.size, time.Now()
 	c.leased = c.leased || c.repeat
 	if c.size > inlineSize {

@@ -99,9 +99,9 @@ func (d *draft) Commit(ctx context.Context, secret store.Secret) error {
 	defer cancel()
 	share := reservation{}
 	if secret.Quota > 0 {
-		share = newReservation(accountName(secret.Account), d.keys.name, d.size)
+		share = reservation{accountName(secret.Account), d.keys.name}
 	}
-	if err := d.store.reserve(ctx, share, secret.TTL, secret.Quota); err != nil {
+	if err := d.store.reserve(ctx, share, d.size, secret); err != nil {
 		d.fail(err)
 		return err
 	}

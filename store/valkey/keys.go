@@ -1,9 +1,11 @@
 package valkey
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"io"
 	"net/netip"
 	"strconv"
 
@@ -63,15 +65,24 @@ func tokenKey(kind store.TokenKind, hash store.TokenHash) string {
 // accountKeys name what reserve.lua keeps of an account.
 func accountKeys(account string) []string {
 	slot := prefix + "{account:" + account + "}:"
-	return []string{slot + "members", slot + "used"}
+	return []string{slot + "members", slot + "charges"}
 }
 
-// attemptKeys name the counters of guesses at a secret's passphrase: of all, and of those from a network, whose address
-// is not kept.
-func (k keys) attemptKeys(from netip.Prefix) []string {
+// attemptKeys name the counters of guesses at a secret's passphrase: of all, of those from a near network, and of those
+// from a wide one; and the mark of one attempt, when it has a nonce. There are few networks, so their names are keyed
+// with the secret's id, which Valkey does not know: the database does not tell where somebody has guessed.
+func (k keys) attemptKeys(id store.ID, from store.Origin, nonce string) []string {
 	all := k.live[:len(k.live)-len("live")] + "guesses:" + k.name
-	sum := sha256.Sum256([]byte("hakanai network " + k.name + from.String()))
-	return []string{all, all + ":" + base64.RawURLEncoding.EncodeToString(sum[:12])}
+	of := func(kind string, network netip.Prefix) string {
+		mac := hmac.New(sha256.New, id[:])
+		_, _ = io.WriteString(mac, kind+network.String()) // never fails
+		return all + ":" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:12])
+	}
+	keys := []string{all, of("near", from.Near), of("wide", from.Wide)}
+	if nonce != "" {
+		keys = append(keys, all+":mark:"+nonce)
+	}
+	return keys
 }
 
 // field names a piece of ciphertext in its hash.

@@ -13,12 +13,7 @@ import (
 // the commit and released after the claim; what a crash leaves in between is released when the secret's life is over.
 type reservation struct {
 	account string // "": there is none
-	member  string
-	size    int64
-}
-
-func newReservation(account, name string, size int64) reservation {
-	return reservation{account, name + ":" + strconv.FormatInt(size, 10), size}
+	name    string // of the secret
 }
 
 // accountName is how an account is written; "" when there is none to write.
@@ -29,22 +24,36 @@ func accountName(account store.Account) string {
 	return base64.RawURLEncoding.EncodeToString(account[:])
 }
 
-// reserve takes the share. Error: store.ErrQuota.
-func (s *Store) reserve(ctx context.Context, share reservation, life time.Duration, quota int64) error {
+// reserve takes the share of a secret of some size. Error: store.ErrQuota.
+func (s *Store) reserve(ctx context.Context, share reservation, size int64, secret store.Secret) error {
 	if share.account == "" {
 		return nil
 	}
-	r, err := s.run(ctx, call{
+	charge, err := store.Charge(size, secret.Restrictions)
+	if err != nil {
+		return err
+	}
+	reserving := call{
 		script: s.scripts.reserve,
 		keys:   accountKeys(share.account),
 		args: []string{
-			share.member, strconv.FormatInt(share.size, 10), milliseconds(life), strconv.FormatInt(quota, 10),
+			share.name, strconv.FormatInt(charge, 10), milliseconds(secret.TTL), strconv.FormatInt(secret.Quota, 10),
 		},
-	})
-	if err == nil && r.status == "over" {
-		err = store.ErrQuota
 	}
-	return err
+	for {
+		r, err := s.run(ctx, reserving)
+		switch {
+		case err != nil && mayHaveHappened(err):
+			s.repairs.add(repair{call: s.releasing(share), until: time.Now().Add(min(secret.TTL, draftLife))})
+			return err
+		case err != nil:
+			return err
+		case r.status == "over":
+			return store.ErrQuota
+		case r.status == "done":
+			return nil
+		}
+	}
 }
 
 // release gives the share back. What cannot be given back now comes back by itself, when the secret would have expired.
@@ -52,9 +61,9 @@ func (s *Store) release(ctx context.Context, share reservation) {
 	if share.account == "" {
 		return
 	}
-	_, _ = s.run(ctx, call{
-		script: s.scripts.release,
-		keys:   accountKeys(share.account),
-		args:   []string{share.member, strconv.FormatInt(share.size, 10)},
-	})
+	_, _ = s.run(ctx, s.releasing(share))
+}
+
+func (s *Store) releasing(share reservation) call {
+	return call{script: s.scripts.release, keys: accountKeys(share.account), args: []string{share.name}}
 }

@@ -196,6 +196,13 @@ func (b *tab) shows() string {
 	return text
 }
 
+func decode(t testing.TB, raw []byte, value any) {
+	t.Helper()
+	if err := json.Unmarshal(raw, value); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // quote makes a JavaScript literal.
 func quote(value any) string {
 	literal, err := json.Marshal(value)
@@ -205,7 +212,7 @@ func quote(value any) string {
 	return string(literal)
 }
 
-// link tells a link from a path.
+// address is that of a path, or a link as it is.
 func (b *tab) address(place string) string {
 	if strings.HasPrefix(place, "/") {
 		return b.server.url + place

@@ -22,6 +22,13 @@ func (b *tab) open(place string) {
 	})
 }
 
+// openWithoutScript does, where scripts do not run.
+func (b *tab) openWithoutScript(place string) {
+	b.t.Helper()
+	call(b, page.Navigate, page.NavigateParams{URL: b.address(place)})
+	b.await("the page", `document.readyState === "complete" && document.querySelector("#no-script") !== null`)
+}
+
 // reload loads the page again.
 func (b *tab) reload() {
 	b.t.Helper()
@@ -142,7 +149,7 @@ var keys = map[string]input.DispatchKeyEventParams{
 	"Space":  {Key: " ", Code: "Space", WindowsVirtualKeyCode: 32, Text: " "},
 	"Delete": {Key: "Delete", Code: "Delete", WindowsVirtualKeyCode: 46},
 	"Paste":  {Key: "v", Code: "KeyV", WindowsVirtualKeyCode: 86, Modifiers: 2, Commands: []string{"paste"}},
-	"Escape": {Key: "Escape", Code: "Escape", WindowsVirtualKeyCode: 27},
+	"Right":  {Key: "ArrowRight", Code: "ArrowRight", WindowsVirtualKeyCode: 39},
 }
 
 // key presses a key.

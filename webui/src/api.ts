@@ -11,8 +11,8 @@ export interface Config {
     upload: number;
     anonymous: number | null; // null where a token is needed
     caller?: number; // of whoever asks, 0 for any size; absent for who may not create
-    ttl: number; // seconds
   };
+  maxTTL: number; // seconds
 }
 
 /** An answer with an error status; 0 where there was none. */

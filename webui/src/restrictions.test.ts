@@ -34,6 +34,7 @@ it("says which entry is wrong", async () => {
     ["asns", "4294967296", "4294967296"],
     ["asns", "-1", "-1"],
     ["asns", "1e3", "1e3"],
+    ["addresses", "192.0.2.1 ".repeat(257), ""],
     ["passphrase", " 1234567 ", ""],
   ] as const) {
     const error = await readRestrictions({ ...nothingTyped, [kind]: typed }).catch((e: unknown) => e);

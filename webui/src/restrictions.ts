@@ -23,8 +23,9 @@ export interface Typed {
 export const nothingTyped: Typed = { addresses: "", countries: "", asns: "", passphrase: "" };
 
 export const minPassphrase = 8; // characters
+export const maxEntries = 256; // of one kind
 
-/** What is wrong with one kind, and the entry that is. */
+/** What is wrong with one kind, and the entry that is; "" for all of them: too many, or too short a passphrase. */
 export class RestrictionError extends Error {
   constructor(
     readonly kind: keyof Typed,
@@ -37,15 +38,15 @@ export class RestrictionError extends Error {
 /** Checks what was typed. White space around a passphrase does not count. */
 export async function readRestrictions(typed: Typed): Promise<Restrictions> {
   const restrictions: Restrictions = {};
-  const addresses = entries(typed.addresses);
+  const addresses = entries("addresses", typed.addresses);
   if (addresses.length > 0) {
     restrictions.allowed_ips = addresses.map((text) => check("addresses", text, isNetwork(text)));
   }
-  const countries = entries(typed.countries).map((text) => text.toUpperCase());
+  const countries = entries("countries", typed.countries).map((text) => text.toUpperCase());
   if (countries.length > 0) {
     restrictions.allowed_countries = countries.map((code) => check("countries", code, isCountry(code)));
   }
-  const asns = entries(typed.asns);
+  const asns = entries("asns", typed.asns);
   if (asns.length > 0) {
     restrictions.allowed_asns = asns.map(readASN);
   }
@@ -58,8 +59,10 @@ export async function readRestrictions(typed: Typed): Promise<Restrictions> {
 }
 
 /** The entries of a list that is separated by white space, commas or semicolons. */
-function entries(text: string): string[] {
-  return text.split(/[\s,;]+/).filter((entry) => entry !== "");
+function entries(kind: keyof Typed, text: string): string[] {
+  const found = text.split(/[\s,;]+/).filter((entry) => entry !== "");
+  check(kind, "", found.length <= maxEntries);
+  return found;
 }
 
 function readASN(text: string): number {

@@ -42,7 +42,8 @@ it("takes the limit that the server has for whoever asks", () => {
   const config = (caller?: number): Config => ({
     showTokenInput: true,
     features: { impressum: false, privacy: false, restrictions: { country: false, asn: false } },
-    limits: { upload: 1000, anonymous: 10, ttl: 60, ...(caller === undefined ? {} : { caller }) },
+    limits: { upload: 1000, anonymous: 10, ...(caller === undefined ? {} : { caller }) },
+    maxTTL: 60,
   });
   const state = (token: string, known: Config | null = null) => ({ token, remember: false, known });
   expect(limitOf(config(10), state(""))).toBe(10);

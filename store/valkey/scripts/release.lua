@@ -1,7 +1,14 @@
 #!lua flags=allow-oom
 -- Gives back what reserve.lua has reserved. Returns done. Repeating it is harmless.
--- KEYS: members, used. ARGV: name:size, size.
-if redis.call('ZREM', KEYS[1], ARGV[1]) == 1 and redis.call('DECRBY', KEYS[2], ARGV[2]) <= 0 then
-	redis.call('DEL', KEYS[2])
+-- KEYS: members, charges. ARGV: name.
+local members, charges, name = KEYS[1], KEYS[2], ARGV[1]
+if redis.call('ZREM', members, name) == 1 then
+	local sum = tonumber(redis.call('HGET', charges, 'sum') or 0) - tonumber(redis.call('HGET', charges, name) or 0)
+	redis.call('HDEL', charges, name)
+	if redis.call('EXISTS', members) == 1 then
+		redis.call('HSET', charges, 'sum', string.format('%.0f', sum))
+	else
+		redis.call('DEL', charges)
+	end
 end
 return 'done'

@@ -50,7 +50,7 @@ export function lifetimes(longest: number): number[] {
   return [...usual.filter((ttl) => ttl < longest), longest];
 }
 
-const usualLimits = { upload: 0, anonymous: null, ttl: 7 * day }; // until the server has told its own
+const usualLongest = 7 * day; // until the server has told its own
 
 function Form({ config, onSent }: { config: Config | null; onSent: (sent: Sent, separateKey: boolean) => void }) {
   const t = useText();
@@ -72,11 +72,12 @@ function Form({ config, onSent }: { config: Config | null; onSent: (sent: Sent, 
   const busy = progress !== null;
   useLeaveWarning(busy);
 
-  const limits = config?.limits ?? usualLimits;
-  const limit = config === null ? 0 : limitOf(config, token);
-  const choices = lifetimes(limits.ttl);
+  const asksToken = config?.showTokenInput ?? false;
+  const given = asksToken ? token.token : "";
+  const limit = config === null ? 0 : limitOf(config, { ...token, token: given });
+  const choices = lifetimes(config?.maxTTL ?? usualLongest);
   const chosen = choices.includes(ttl) ? ttl : choices[choices.length - 1]!;
-  const needsToken = config !== null && limits.anonymous === null;
+  const needsToken = config?.limits.anonymous === null;
 
   /** What can be told before anything is packed, sealed or sent. */
   const contentFault = (): string | null => {
@@ -119,7 +120,7 @@ function Form({ config, onSent }: { config: Config | null; onSent: (sent: Sent, 
       setTimeout(() => document.getElementById((error as RestrictionError).kind)?.focus());
       return;
     }
-    if (needsToken && token.token === "") {
+    if (needsToken && given === "") {
       setTokenFault(t.tokenMissing);
       document.getElementById("token")?.focus();
       return;
@@ -127,16 +128,18 @@ function Form({ config, onSent }: { config: Config | null; onSent: (sent: Sent, 
     abort.current = new AbortController();
     try {
       const content = kind === "text" ? text : files;
-      const draft = { content, ttl: chosen, restrictions, token: token.token, limit };
+      const draft = { content, ttl: chosen, restrictions, token: given, limit };
       const sent = await send(draft, (step, done) => setProgress({ step, done }), abort.current.signal);
-      settleToken(token);
+      if (asksToken) {
+        settleToken(token);
+      }
       onSent(sent, separateKey);
     } catch (error) {
       setProgress(null);
       if (isAbort(error)) {
         return;
       }
-      if (error instanceof AnswerError && error.status === 401) {
+      if (asksToken && error instanceof AnswerError && error.status === 401) {
         setTokenFault(t.tokenRefused);
         setTimeout(() => document.getElementById("token")?.focus());
         return;
@@ -183,7 +186,7 @@ function Form({ config, onSent }: { config: Config | null; onSent: (sent: Sent, 
           ))}
         </select>
       </div>
-      {config?.showTokenInput && (
+      {asksToken && (
         <TokenField
           state={token}
           optional={!needsToken}

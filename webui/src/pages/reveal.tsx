@@ -12,7 +12,7 @@ import { Progress } from "../parts/progress";
 import { faultText, readKey } from "../parts/linkform";
 import { SecretField } from "../parts/secretfield";
 import { wait } from "../problems";
-import { useText } from "../text";
+import { useText, type Text } from "../text";
 import { Revealed } from "./revealed";
 
 type Phase =
@@ -32,7 +32,7 @@ export function Reveal({ id, fragment }: { id: string; fragment: string | Fragme
   // Kept when a key does not fit: the server has it no more, and another key may.
   const ciphertext = useRef<Uint8Array<ArrayBuffer> | null>(null);
   const [kept, setKept] = useState(false);
-  useTitle(t.revealTitle);
+  useTitle(phase.name === "over" ? over(phase.why, t).title : phase.name === "shown" ? t.revealedTitle : t.revealTitle);
   useEffect(() => () => ciphertext.current?.fill(0), []);
 
   const asksKey = start.fragment === null || keyFault !== null || kept;
@@ -99,8 +99,10 @@ export function Reveal({ id, fragment }: { id: string; fragment: string | Fragme
       setProblem(t.tooManyGuesses(wait(error as AnswerError, t)));
     } else if (status === 0) {
       setProblem(t.getOffline);
-    } else {
+    } else if (status === 503) {
       setProblem(t.getBusy(wait(error as AnswerError, t)));
+    } else {
+      setProblem(t.getUnsure);
     }
     setPhase({ name: "ask" });
   };
@@ -177,16 +179,28 @@ function focus(id: string): void {
   setTimeout(() => document.getElementById(id)?.focus());
 }
 
-function Over({ why }: { why: (Phase & { name: "over" })["why"] }) {
+type Why = (Phase & { name: "over" })["why"];
+
+/** Why there is nothing to reveal, and what to do. */
+function over(why: Why, t: Text): { title: string; text: string } {
+  switch (why) {
+    case "gone":
+      return { title: t.goneTitle, text: t.gone };
+    case "never":
+      return { title: t.neverTitle, text: t.never };
+    case "lost":
+      return { title: t.lostTitle, text: t.lost };
+    case "notOurs":
+      return { title: t.notOursTitle, text: t.notOurs };
+    case "badID":
+      return { title: t.badIDTitle, text: t.faultID };
+  }
+}
+
+function Over({ why }: { why: Why }) {
   const t = useText();
   const heading = useArrival<HTMLHeadingElement>();
-  const [title, text] = {
-    gone: [t.goneTitle, t.gone],
-    never: [t.neverTitle, t.never],
-    lost: [t.lostTitle, t.lost],
-    notOurs: [t.notOursTitle, t.notOurs],
-    badID: [t.badIDTitle, t.faultID],
-  }[why] as [string, string];
+  const { title, text } = over(why, t);
   return (
     <section class="sheet" id={`over-${why}`}>
       <h1 ref={heading} tabIndex={-1}>

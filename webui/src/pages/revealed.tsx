@@ -16,7 +16,7 @@ export function Revealed({ content }: { content: Content }) {
   const [state, setState] = useState<"shown" | "vanishing" | "released">("shown");
   const [shown, setShown] = useState<Content | null>(content);
   useEffect(() => () => void content.data.fill(0), [content]);
-  useTitle(t.revealedTitle);
+  useTitle(shown === null ? t.releasedTitle : t.revealedTitle);
 
   const release = () => {
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -56,6 +56,9 @@ function readText(data: Uint8Array): string | null {
   }
 }
 
+/** Characters of a text: a phone takes seconds to lay out more. */
+const mostShown = 100_000;
+
 function RevealedText({ text }: { text: string }) {
   const t = useText();
   const heading = useArrival<HTMLHeadingElement>();
@@ -66,10 +69,16 @@ function RevealedText({ text }: { text: string }) {
       </h1>
       <p class="lede">{t.revealedText}</p>
       <pre id="secret" class="ink" tabIndex={0} dir="auto" aria-label={t.secretLabel}>
-        {text}
+        {text.length > mostShown ? `${text.slice(0, mostShown)}…` : text}
       </pre>
+      {text.length > mostShown && <p class="hint">{t.textLong}</p>}
       <div class="actions">
         <CopyButton id="copy-secret" text={text} label={t.copyText} primary />
+        {text.length > mostShown && (
+          <button id="save-text" type="button" onClick={() => saveFile(new TextEncoder().encode(text), "secret.txt")}>
+            {t.saveText}
+          </button>
+        )}
       </div>
     </>
   );
@@ -151,7 +160,6 @@ function Released() {
   const heading = useArrival<HTMLHeadingElement>();
   return (
     <section class="sheet" id="released">
-      <Name class="name" />
       <h1 ref={heading} tabIndex={-1}>
         {t.releasedTitle}
       </h1>
@@ -159,6 +167,7 @@ function Released() {
       <p>
         <a href="/create">{t.releasedCreate}</a>
       </p>
+      <Name class="name" />
     </section>
   );
 }

@@ -44,7 +44,7 @@ export function Share({ config, away, onAgain, fragment }: Props) {
       const sent = await send(
         {
           content: handed.content,
-          ttl: handed.ttl ?? Math.min(usualTTL, config!.limits.ttl),
+          ttl: lifetime(handed, config),
           restrictions: handed.restrictions,
           token,
           limit: token === "" ? limitOf(config!, { token, remember: false, known: null }) : 0, // a token's own only the server knows
@@ -98,7 +98,7 @@ export function Share({ config, away, onAgain, fragment }: Props) {
       <h1>{t.shareTitle}</h1>
       {phase.name === "empty" && fragment === "" && <p class="lede">{t.shareLede}</p>}
       {phase.name === "busy" && <Progress text={steps[phase.step]} done={phase.done} />}
-      {phase.name === "preview" && <Preview handed={phase.handed} />}
+      {phase.name === "preview" && <Preview handed={phase.handed} ttl={lifetime(phase.handed, config)} />}
       {problem !== null && (
         <Notice id="problem" kind="error">
           {problem}
@@ -128,10 +128,15 @@ export function Share({ config, away, onAgain, fragment }: Props) {
   );
 }
 
-function Preview({ handed }: { handed: Handed }) {
+/** How long it waits: as long as was handed over, else a day where the server takes that. */
+function lifetime(handed: Handed, config: Config | null): number {
+  return handed.ttl ?? Math.min(usualTTL, config?.maxTTL ?? usualTTL);
+}
+
+function Preview({ handed, ttl }: { handed: Handed; ttl: number }) {
   const t = useText();
   const language = useLanguage();
-  const { content, ttl, restrictions } = handed;
+  const { content, restrictions } = handed;
   const size = formatSize(content.data.length, language);
   return (
     <div id="preview">
@@ -146,7 +151,7 @@ function Preview({ handed }: { handed: Handed }) {
       )}
       <ul class="facts">
         <li>{t.shareSize(size)}</li>
-        <li>{t.shareTTL(formatDuration(ttl ?? usualTTL, language))}</li>
+        <li>{t.shareTTL(formatDuration(ttl, language))}</li>
         {facts(restrictions, t, language).map((fact) => (
           <li key={fact}>{fact}</li>
         ))}

@@ -82,7 +82,7 @@ export function Compose(props: Props) {
     </label>
   );
   return (
-    <fieldset class="compose">
+    <fieldset class={dragging ? "compose over" : "compose"}>
       <legend class="unseen">{t.kindLabel}</legend>
       <div class="kinds">
         {option("text", t.kindText)}
@@ -108,7 +108,7 @@ export function Compose(props: Props) {
           />
         </>
       ) : (
-        <div id="drop" class={dragging ? "drop over" : "drop"}>
+        <div id="drop" class="drop">
           <input
             id="file-input"
             ref={input}

@@ -1,7 +1,7 @@
 // Who may open a secret: only what the server can tell is offered.
 
 import type { Config } from "../api";
-import { guessBits, minPassphrase, RestrictionError, type Typed } from "../restrictions";
+import { guessBits, maxEntries, minPassphrase, RestrictionError, type Typed } from "../restrictions";
 import { useText, type Text } from "../text";
 import { SecretField } from "./secretfield";
 
@@ -63,6 +63,9 @@ export function Restrict({ typed, offered, fault, disabled, onTyped }: Props) {
 }
 
 function restrictionText(fault: RestrictionError, t: Text): string {
+  if (fault.entry === "" && fault.kind !== "passphrase") {
+    return t.tooManyEntries(maxEntries);
+  }
   switch (fault.kind) {
     case "addresses":
       return t.badAddress(fault.entry);

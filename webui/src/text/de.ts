@@ -86,6 +86,7 @@ export const de: Text = {
   badAddress: (entry) => `„${entry}“ ist weder eine IP-Adresse noch ein Bereich.`,
   badCountry: (entry) => `„${entry}“ ist kein Länderkürzel. Deutschland ist DE, Japan ist JP.`,
   badASN: (entry) => `„${entry}“ ist keine Nummer eines autonomen Systems.`,
+  tooManyEntries: (most) => `Das sind zu viele: höchstens ${most}.`,
   badPassphrase: (least) => `Eine Passphrase braucht mindestens ${least} Zeichen.`,
   create: "Link erstellen",
   createHint: "Hier verschlüsselt. Der Server sieht es nie.",
@@ -151,6 +152,7 @@ export const de: Text = {
     "bestimmt ist, oder frag nach, wo es herkommt.",
   getOffline: "Der Server war nicht erreichbar. Prüfe deine Verbindung und versuch es noch einmal.",
   getBusy: (when) => `Der Server ist gerade nicht verfügbar. Das Geheimnis ist noch da: Versuch es ${when} noch einmal.`,
+  getUnsure: "Der Server hat nicht geantwortet, wie er sollte. Versuch es noch einmal: Sollte das Geheimnis verloren sein, sagt er, dass es fort ist.",
   goneTitle: "Dieses Geheimnis ist fort",
   gone:
     "Jemand hat es schon geöffnet, und das geht nur ein Mal. Warst du es nicht, dann sag Bescheid, wo es herkommt: Jemand " +
@@ -167,6 +169,8 @@ export const de: Text = {
   revealedText: "Nur diese Seite hat es jetzt noch. Kopiere es, bevor du gehst.",
   secretLabel: "Text des Geheimnisses",
   copyText: "Text kopieren",
+  textLong: "Der Text ist lang, hier steht nur der Anfang. Kopiere oder speichere ihn ganz.",
+  saveText: "Als Datei speichern",
   revealedFileTitle: "Die Datei",
   revealedFilesTitle: "Die Dateien",
   revealedFile: "Nur diese Seite hat sie jetzt noch. Speichere, bevor du gehst.",

@@ -84,6 +84,7 @@ export const en = {
   badAddress: (entry: string) => `“${entry}” is no IP address and no range of them.`,
   badCountry: (entry: string) => `“${entry}” is no country’s code. Germany is DE, Japan is JP.`,
   badASN: (entry: string) => `“${entry}” is no number of an autonomous system.`,
+  tooManyEntries: (most: number) => `These are too many: ${most} at most.`,
   badPassphrase: (least: number) => `A passphrase needs ${least} characters or more.`,
   create: "Create link",
   createHint: "Encrypted here. The server never sees it.",
@@ -149,6 +150,7 @@ export const en = {
     "meant for, or ask whoever sent it.",
   getOffline: "The server could not be reached. Check your connection and try again.",
   getBusy: (when: string) => `The server is not available just now. The secret is still there: try again ${when}.`,
+  getUnsure: "The server did not answer as it should. Try again: should the secret be lost, the server will say that it is gone.",
   goneTitle: "This secret is gone",
   gone:
     "Somebody has opened it already, and it can be opened only once. If it was not you, tell whoever sent it: somebody " +
@@ -165,6 +167,8 @@ export const en = {
   revealedText: "Only this page has it now. Copy it before you leave.",
   secretLabel: "The secret’s text",
   copyText: "Copy text",
+  textLong: "This text is long, and only its beginning is shown. Copy or save all of it.",
+  saveText: "Save as file",
   revealedFileTitle: "The file",
   revealedFilesTitle: "The files",
   revealedFile: "Only this page has it now. Save it before you leave.",

@@ -1,8 +1,7 @@
-package commands
+package files
 
 import (
 	"path/filepath"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -15,14 +14,15 @@ const (
 	noName = "secret"
 )
 
-// safeName makes of a sender's file name one that can be used here: its last part alone, without what steers a
-// terminal, hides a file, changes the direction of writing, or means a device or stream on Windows.
-func safeName(name string) string {
+// SafeName makes of a sender's file name one that can be used here: its last part alone, without what steers a
+// terminal, hides a file, changes the direction of writing, cannot be seen, or means a device or stream on Windows.
+func SafeName(name string) string {
 	if i := strings.LastIndexAny(name, `/\`); i >= 0 {
 		name = name[i+1:]
 	}
 	name = strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) || strings.ContainsRune(`<>:"|?*`, r) {
+		if r == utf8.RuneError || !unicode.IsPrint(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) ||
+			strings.ContainsRune(`<>:"|?*`, r) {
 			return '_'
 		}
 		return r
@@ -34,7 +34,7 @@ func safeName(name string) string {
 	}
 	name = shorten(name)
 	if isReserved(name) {
-		name = "_" + name
+		name = shorten("_" + name)
 	}
 	if strings.Trim(name, "_") == "" {
 		return noName
@@ -62,7 +62,7 @@ func shorten(name string) string {
 func isReserved(name string) bool {
 	stem, _, _ := strings.Cut(name, ".")
 	switch stem = strings.ToUpper(strings.TrimRight(stem, " ")); stem {
-	case "CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$":
+	case "CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$":
 		return true
 	}
 	port, found := strings.CutPrefix(stem, "COM")
@@ -71,27 +71,3 @@ func isReserved(name string) bool {
 	}
 	return found && utf8.RuneCountInString(port) == 1 && strings.Contains("0123456789¹²³", port)
 }
-
-// visible makes control and format characters visible, and bytes that are not UTF-8. Line ends and tabs stay.
-func visible(text []byte) []byte {
-	b := make([]byte, 0, len(text)+len(text)/8)
-	for len(text) > 0 {
-		r, n := utf8.DecodeRune(text)
-		switch {
-		case r == utf8.RuneError && n == 1:
-			b = append(b, `\x`...)
-			b = append(b, "0123456789abcdef"[text[0]>>4], "0123456789abcdef"[text[0]&15])
-		case r == '\n', r == '\t', unicode.IsPrint(r), unicode.Is(unicode.Zs, r):
-			b = append(b, text[:n]...)
-		case r == '\r' && len(text) > 1 && text[1] == '\n': // a line end of Windows
-		default:
-			quoted := strconv.QuoteRuneToASCII(r)
-			b = append(b, quoted[1:len(quoted)-1]...)
-		}
-		text = text[n:]
-	}
-	return b
-}
-
-// printablePath is a path as it can be shown.
-func printablePath(path string) string { return string(visible([]byte(path))) }

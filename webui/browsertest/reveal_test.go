@@ -115,7 +115,6 @@ func TestWhatFailsIsExplained(t *testing.T) {
 	b.write("#key-input", key)
 	b.press("#reveal")
 	b.wantSecret("x")
-	b.expect("status of 404")
 	b.open("/nowhere/at/all")
 	b.wantText("h1", "There is nothing here")
 }

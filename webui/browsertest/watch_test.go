@@ -12,6 +12,7 @@ import (
 
 	"github.com/chromedp/cdproto/audits"
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/heapprofiler"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -30,7 +31,7 @@ type watch struct {
 	requests   []string         // method and path
 	received   float64          // bytes, with headers, as they came over the network
 	asked      int              // times that the browser asked before it left a page
-	navigated  int              // documents that were loaded
+	heap       strings.Builder  // what the page's scripts had in memory, when that was asked
 }
 
 func newWatch(origin string) *watch { return &watch{origin: origin} }
@@ -59,8 +60,8 @@ func (b *tab) notice(event any) {
 		w.complain("a window for %s", event.URL)
 	case *page.EventFrameAttached:
 		w.complain("a frame")
-	case *page.EventFrameNavigated:
-		w.navigated++
+	case *heapprofiler.EventAddHeapSnapshotChunk:
+		w.heap.WriteString(event.Chunk)
 	case *page.EventJavascriptDialogOpening:
 		if event.Type == page.DialogTypeBeforeunload {
 			w.asked++
@@ -137,9 +138,6 @@ func (b *tab) askedToStay() int {
 // check is the end of every tab: nothing has happened that must never happen, and nothing is left that must not be.
 func (b *tab) check() {
 	b.t.Helper()
-	if b.t.Failed() {
-		b.t.Logf("the page showed:\n%s", b.shows())
-	}
 	b.checkPlaces()
 	b.checkStorage()
 	b.checkComplaints()

@@ -48,7 +48,7 @@ func TestAServerThatGoesAwayBeforeItHasToldWhatItOffers(t *testing.T) {
 	s := serve(t, open...)
 	b := newTab(s)
 	b.beforeAll(`const ask = fetch; let asked = 0;
-		globalThis.fetch = (...what) => asked++ === 0 ? Promise.reject(new TypeError("away")) : ask(...what)`)
+		globalThis.fetch = (...what) => asked++ === 0 ? ask(...what).then(() => { throw new TypeError("away"); }) : ask(...what)`)
 	b.open("/create")
 	b.wantText("#away", "The server cannot be reached")
 	b.press("#again")

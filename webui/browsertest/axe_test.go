@@ -50,6 +50,16 @@ func (b *tab) barriers() (found []string) {
 	return found
 }
 
+func TestABarrierIsFound(t *testing.T) {
+	t.Parallel()
+	b := visit(serve(t, open...), "/")
+	eval[bool](b, `document.querySelector("h1").append(document.createElement("img")); document.body.style.color = "#aaa"; true`)
+	found := strings.Join(b.barriers(), "\n")
+	if !strings.Contains(found, "image-alt") || !strings.Contains(found, "color-contrast") {
+		t.Errorf("found are only %s", found)
+	}
+}
+
 func TestNobodyIsKeptOut(t *testing.T) {
 	t.Parallel()
 	for _, state := range states {

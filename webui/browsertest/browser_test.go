@@ -14,6 +14,8 @@ import (
 
 	"github.com/chromedp/cdproto/audits"
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/css"
+	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
@@ -114,8 +116,12 @@ func openTab(s *server, parent context.Context, options ...chromedp.ContextOptio
 	b.do(func() error { return chromedp.Do(b.ctx) })
 	b.t.Cleanup(end)
 	b.t.Cleanup(b.check)
+	call(b, css.Disable, cdp.Empty{}) // these tell of every change of the document
+	call(b, dom.Disable, cdp.Empty{})
 	call(b, audits.Enable, cdp.Empty{})
 	call(b, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+	call(b, runtime.AddBinding, runtime.AddBindingParams{Name: "heard"})
+	b.beforeAll(hear)
 	b.beforeAll(`addEventListener("securitypolicyviolation", (event) =>
 		console.error("content security policy: " + event.violatedDirective + " " + event.blockedURI))`)
 	return b
@@ -177,14 +183,21 @@ func eval[T any](b *tab, expression string) T {
 // await waits until an expression is true in the page. A page on its way to another is not there yet.
 func (b *tab) await(what, expression string) {
 	b.t.Helper()
-	var err error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(15 * time.Millisecond) {
-		var done bool
-		if done, err = try[bool](b, expression); done {
+	b.until(what, func() bool {
+		done, err := try[bool](b, expression)
+		return done && err == nil
+	})
+}
+
+// until waits until something is so.
+func (b *tab) until(what string, is func() bool) {
+	b.t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if is() {
 			return
 		}
 	}
-	b.t.Fatalf("%s: has not come (%v); the page shows:\n%s", what, err, b.shows())
+	b.t.Fatalf("%s: has not come; the page shows:\n%s", what, b.shows())
 }
 
 // shows is what there is to see, for whoever reads that a test has failed.

@@ -33,13 +33,12 @@ func TestATextIsSharedAndRevealedOnce(t *testing.T) {
 	}
 }
 
-func TestATextOfEightMebibytes(t *testing.T) {
+func TestALongTextIsShownInPartAndCopiedAndSavedWhole(t *testing.T) {
 	t.Parallel()
 	s := serve(t, open...)
-	line := "Zeile %06d: 秘密 und noch ein paar Wörter, damit es voll wird.\n"
 	var text strings.Builder
 	for i := 0; text.Len() < 8<<20; i++ {
-		fmt.Fprintf(&text, line, i)
+		fmt.Fprintf(&text, "Zeile %06d: 秘密 und noch ein paar Wörter, damit es voll wird.\n", i)
 	}
 	b := visit(s, "/create")
 	b.useClipboard()
@@ -47,8 +46,18 @@ func TestATextOfEightMebibytes(t *testing.T) {
 	b.press("#text")
 	b.key("Paste")
 	b.press("#create")
-	b.reveal(b.text("#link"))
-	b.wantSecret(text.String())
+	link := b.text("#link")
+	saved := b.download()
+	b.reveal(link)
+	shown, more := strings.CutSuffix(b.text("#secret"), "…")
+	if !more || len(shown) < 100_000 || !strings.HasPrefix(text.String(), shown) {
+		t.Errorf("%d bytes are shown", len(shown))
+	}
+	b.press("#copy-secret")
+	b.wantText("#copy-secret", "Copied")
+	b.wantClipboard(text.String())
+	b.press("#save-text")
+	saved.want("secret.txt", text.String())
 }
 
 func TestAFileIsSharedAndSavedByteForByte(t *testing.T) {

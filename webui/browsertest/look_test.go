@@ -154,7 +154,7 @@ var states = []struct {
 		b.see("#save")
 	}},
 	{"revealed files", func(s *server, b *tab) {
-		b.reveal(s.run("", "send", "--server", s.url, "--file", file(b.t, "a.txt", "a"), "--file",
+		b.reveal(s.send("", "--file", file(b.t, "a.txt", "a"), "--file",
 			file(b.t, strings.Repeat("long", 40)+".txt", "b")))
 		b.see("#entries")
 	}},
@@ -274,6 +274,7 @@ func TestWithoutJavaScriptThePageSaysSo(t *testing.T) {
 		b.miss("#app")
 	}
 	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: false})
+	b.open("/")
 	b.reveal(link)
 	b.wantSecret("still there")
 }

@@ -130,10 +130,10 @@ func (s *server) startAgain() {
 	s.start(address.Port())
 }
 
-// send sends a secret by the command line, and returns the link.
+// send sends a secret by the command line, and returns the link. A content of "" is that of files among the flags.
 func (s *server) send(content string, flags ...string) string {
 	s.t.Helper()
-	return s.run(content, slices.Concat([]string{"send", "--server", s.url}, flags)...)
+	return strings.TrimSpace(s.run(content, slices.Concat([]string{"send", "--server", s.url}, flags)...))
 }
 
 // get retrieves a secret by the command line.
@@ -145,24 +145,15 @@ func (s *server) get(link string, flags ...string) string {
 // run runs the command line, which must succeed, and returns what it prints.
 func (s *server) run(input string, args ...string) string {
 	s.t.Helper()
-	out, err := s.try(input, args...)
-	if err != nil {
-		s.t.Fatalf("hakanai %s: %v", args[0], err)
-	}
-	return out
-}
-
-func (s *server) try(input string, args ...string) (string, error) {
-	s.t.Helper()
 	cmd := program(s.t, args...)
 	var stderr bytes.Buffer
 	cmd.Stdin, cmd.Stderr = strings.NewReader(input), &stderr
 	cmd.Env = append(os.Environ(), "HAKANAI_TOKEN="+s.token)
 	out, err := cmd.Output()
 	if err != nil {
-		err = fmt.Errorf("%w: %s", err, stderr.String())
+		s.t.Fatalf("hakanai %s: %v: %s", args[0], err, stderr.String())
 	}
-	return strings.TrimSuffix(string(out), "\n"), err
+	return string(out)
 }
 
 // leave leaves a secret as no honest sender would: under any name, with any content, for as long as it likes.

@@ -45,49 +45,77 @@ func (b *tab) back() {
 	})
 }
 
-// load does what loads a document, and waits until its page has been drawn. The old document is marked, so as not to be
-// taken for the new one.
+// load does what loads a document, and waits until its page has been drawn and has heard what the server offers. The old
+// document is marked, so as not to be taken for the new one.
 func (b *tab) load(navigate func()) {
 	b.t.Helper()
+	answered := b.configs()
 	eval[bool](b, `globalThis.old = true`)
 	navigate()
 	b.await("the page", `globalThis.old === undefined && document.readyState === "complete" &&
-		(document.querySelector("#main h1, .home h1, #no-script") !== null)`)
+		document.querySelector("#main h1") !== null`)
+	b.until("the server's answer", func() bool { return b.configs() > answered })
 }
 
-// find is the middle of an element that can be pressed: not disabled, and with nothing in front of it.
-const find = `((css) => {
-	const element = document.querySelector(css);
-	if (element === null || element.disabled) return null;
-	element.scrollIntoView({ block: "center", inline: "nearest", behavior: "instant" });
-	const { left, top, width, height } = element.getBoundingClientRect();
-	const [x, y] = [left + width / 2, top + height / 2];
-	return element.contains(document.elementFromPoint(x, y)) ? [x, y] : null;
+// aim finds the middle of an element that can be pressed: not disabled, at rest, and with nothing in front of it.
+const aim = `(async (css) => {
+	const middle = () => {
+		globalThis.aim = document.querySelector(css);
+		if (aim === null || aim.disabled) return null;
+		aim.scrollIntoView({ block: "center", inline: "nearest", behavior: "instant" });
+		const { left, top, width, height } = aim.getBoundingClientRect();
+		const [x, y] = [left + width / 2, top + height / 2];
+		return aim.contains(document.elementFromPoint(x, y)) ? [x, y] : null;
+	};
+	const drawn = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+	await drawn(); // pages scroll by themselves when something new has been drawn
+	const before = middle();
+	await drawn();
+	const after = middle();
+	return before?.join() === after?.join() ? after : null;
 })`
+
+// hear tells where a press of the mouse has arrived.
+const hear = `addEventListener("click", (event) => {
+	if (globalThis.aim) {
+		heard(event.composedPath().includes(aim) ? "hit" : "missed");
+		globalThis.aim = null;
+	}
+}, { capture: true })`
 
 func (b *tab) find(css string) (x, y float64) {
 	b.t.Helper()
-	b.await(css+" to be pressed", find+`(`+quote(css)+`) !== null`)
-	at := eval[[]float64](b, find+`(`+quote(css)+`)`)
-	if at == nil {
-		b.t.Fatalf("%s has gone again", css)
-	}
+	var at []float64
+	b.until(css+" to be there", func() bool {
+		at, _ = try[[]float64](b, aim+`(`+quote(css)+`)`)
+		return at != nil
+	})
 	return at[0], at[1]
 }
 
-// press presses an element with the mouse.
+// press presses an element with the mouse. Who misses, since the page has moved, aims again.
 func (b *tab) press(css string) {
 	b.t.Helper()
-	x, y := b.find(css)
-	for _, what := range []input.DispatchMouseEventType{
-		input.DispatchMouseEventTypeMouseMoved, input.DispatchMouseEventTypeMousePressed, input.DispatchMouseEventTypeMouseReleased,
-	} {
-		event := input.DispatchMouseEventParams{Type: what, X: x, Y: y}
-		if what != input.DispatchMouseEventTypeMouseMoved {
-			event.Button, event.ClickCount = input.MouseButtonLeft, 1
+	b.until(css+" to be pressed", func() bool {
+		x, y := b.find(css)
+		hits, misses := b.presses()
+		for _, what := range []input.DispatchMouseEventType{
+			input.DispatchMouseEventTypeMouseMoved, input.DispatchMouseEventTypeMousePressed, input.DispatchMouseEventTypeMouseReleased,
+		} {
+			event := input.DispatchMouseEventParams{Type: what, X: x, Y: y}
+			if what != input.DispatchMouseEventTypeMouseMoved {
+				event.Button, event.ClickCount = input.MouseButtonLeft, 1
+			}
+			call(b, input.DispatchMouseEvent, event)
 		}
-		call(b, input.DispatchMouseEvent, event)
-	}
+		hit := false
+		b.until(css+" to hear of it", func() bool {
+			h, m := b.presses()
+			hit = h > hits
+			return hit || m > misses
+		})
+		return hit
+	})
 }
 
 // follow presses a link, and waits for the page that it leads to.

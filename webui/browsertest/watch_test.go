@@ -29,9 +29,13 @@ type watch struct {
 	complaints []string         // of the browser, and of this package
 	expected   []*regexp.Regexp // complaints that belong to the test
 	requests   []string         // method and path
-	received   float64          // bytes, with headers, as they came over the network
-	asked      int              // times that the browser asked before it left a page
-	heap       strings.Builder  // what the page's scripts had in memory, when that was asked
+	config     network.RequestID
+	configs    int             // answers to the question what the server offers
+	hits       int             // presses of the mouse where they should be
+	misses     int             // and elsewhere
+	received   float64         // bytes, with headers, as they came over the network
+	asked      int             // times that the browser asked before it left a page
+	heap       strings.Builder // what the page's scripts had in memory, when that was asked
 }
 
 func newWatch(origin string) *watch { return &watch{origin: origin} }
@@ -44,8 +48,20 @@ func (b *tab) notice(event any) {
 	switch event := event.(type) {
 	case *network.EventRequestWillBeSent:
 		w.request(event.Request)
+		if strings.HasSuffix(event.Request.URL, "/config.json") {
+			w.config = event.RequestID
+		}
 	case *network.EventLoadingFinished:
 		w.received += event.EncodedDataLength
+		w.answer(event.RequestID)
+	case *network.EventLoadingFailed:
+		w.answer(event.RequestID)
+	case *runtime.EventBindingCalled:
+		if event.Payload == "hit" {
+			w.hits++
+		} else {
+			w.misses++
+		}
 	case *network.EventWebSocketCreated:
 		w.complain("a web socket to %s", event.URL)
 	case *runtime.EventConsoleAPICalled:
@@ -126,6 +142,26 @@ func (b *tab) requested(prefix string) (count int) {
 		}
 	}
 	return count
+}
+
+func (w *watch) answer(id network.RequestID) {
+	if id == w.config {
+		w.configs++
+	}
+}
+
+// configs counts how often the server has told what it offers, or could not.
+func (b *tab) configs() int {
+	b.watch.mu.Lock()
+	defer b.watch.mu.Unlock()
+	return b.watch.configs
+}
+
+// presses counts presses of the mouse that have arrived where they should, and elsewhere.
+func (b *tab) presses() (hits, misses int) {
+	b.watch.mu.Lock()
+	defer b.watch.mu.Unlock()
+	return b.watch.hits, b.watch.misses
 }
 
 // askedToStay counts how often the browser asked whether the page should be left.

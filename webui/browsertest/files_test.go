@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
@@ -58,32 +57,35 @@ func (b *tab) download() downloads {
 // want waits until a file has been saved, as nothing but bytes, and checks what is in it.
 func (d downloads) want(name, content string) {
 	d.b.t.Helper()
-	d.check(name, func(saved string) { same(d.b.t, name, saved, content) })
+	got, saved := d.next()
+	same(d.b.t, "the name", got, name)
+	same(d.b.t, name, saved, content)
 }
 
-func (d downloads) check(name string, check func(content string)) {
+// next waits for the next file that is saved.
+func (d downloads) next() (name, content string) {
 	d.b.t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(15 * time.Millisecond) {
+	d.b.until("a file", func() bool {
 		names := d.names()
-		if len(names) != 1 || names[0] != name {
-			continue
+		if len(names) == 1 && !strings.HasSuffix(names[0], ".crdownload") && !strings.HasPrefix(names[0], ".") {
+			name = names[0]
 		}
-		content, err := os.ReadFile(filepath.Join(d.dir, name))
-		if err != nil {
-			d.b.t.Fatal(err)
-		}
-		check(string(content))
-		if err := os.Remove(filepath.Join(d.dir, name)); err != nil {
-			d.b.t.Fatal(err)
-		}
-		for _, kind := range eval[[]string](d.b, `savedTypes`) {
-			if kind != "application/octet-stream" {
-				d.b.t.Errorf("a file is saved as %s", kind)
-			}
-		}
-		return
+		return name != ""
+	})
+	path := filepath.Join(d.dir, name)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		d.b.t.Fatal(err)
 	}
-	d.b.t.Fatalf("%q has not been saved: there is %q", name, d.names())
+	if err := os.Remove(path); err != nil {
+		d.b.t.Fatal(err)
+	}
+	for _, kind := range eval[[]string](d.b, `savedTypes`) {
+		if kind != "application/octet-stream" {
+			d.b.t.Errorf("a file is saved as %s", kind)
+		}
+	}
+	return name, string(raw)
 }
 
 func (d downloads) names() (names []string) {

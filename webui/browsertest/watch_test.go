@@ -29,6 +29,7 @@ type watch struct {
 	complaints []string         // of the browser, and of this package
 	expected   []*regexp.Regexp // complaints that belong to the test
 	requests   []string         // method and path
+	pending    map[network.RequestID]bool
 	config     network.RequestID
 	configs    int             // answers to the question what the server offers
 	hits       int             // presses of the mouse where they should be
@@ -38,7 +39,9 @@ type watch struct {
 	heap       strings.Builder // what the page's scripts had in memory, when that was asked
 }
 
-func newWatch(origin string) *watch { return &watch{origin: origin} }
+func newWatch(origin string) *watch {
+	return &watch{origin: origin, pending: make(map[network.RequestID]bool)}
+}
 
 // notice is told all that happens in the tab, in order.
 func (b *tab) notice(event any) {
@@ -48,6 +51,7 @@ func (b *tab) notice(event any) {
 	switch event := event.(type) {
 	case *network.EventRequestWillBeSent:
 		w.request(event.Request)
+		w.pending[event.RequestID] = true
 		if strings.HasSuffix(event.Request.URL, "/config.json") {
 			w.config = event.RequestID
 		}
@@ -145,6 +149,7 @@ func (b *tab) requested(prefix string) (count int) {
 }
 
 func (w *watch) answer(id network.RequestID) {
+	delete(w.pending, id)
 	if id == w.config {
 		w.configs++
 	}

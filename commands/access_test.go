@@ -737,7 +737,7 @@ func TestRestrictionsLastAsLongAsTheSecret(t *testing.T) {
 	onBothStores(t, func(t *testing.T, place []string) {
 		d := startAt(t, place, "--upload-size-limit", "20m")
 		user, _ := d.firstTokens(false)
-		for _, c := range []struct{ size, secrets int }{{100, 100}, {100_000, 60}, {13_000_000, 8}} {
+		for _, c := range []struct{ size, secrets int }{{100, 100}, {100_000, 60}, {13_000_000, 5}} {
 			size := c.size
 			body := strings.Replace(createBody(size, `{"allowed_ips":["192.0.2.1"]}`), `"expires_in":3600`, `"expires_in":1`, 1)
 			var all sync.WaitGroup

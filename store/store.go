@@ -52,9 +52,14 @@ type Store interface {
 	// Claim consumes the secret for one claimant. When it returns without an error the claim is durable, and everybody
 	// else gets ErrGone for as long as the secret could have lived. With a lease of 0 the claim is final at once: not
 	// even the same claimant can repeat it. With a lease, the same claimant may claim again until the lease ends (never
-	// later than the secret's own end) or the claim is finished.
+	// later than the secret's own end), is ended, or is used up (see MaxRepeats and MaxRead). The secret counts against
+	// its account's quota until then.
 	// Errors: ErrNotFound, ErrGone.
 	Claim(ctx context.Context, id ID, claimant Claimant, lease time.Duration) (Claim, error)
+
+	// End ends a claimant's lease, and destroys the ciphertext. It never claims.
+	// Errors: ErrNotFound when there is nothing, or nothing that was claimed; ErrGone when it is another's, or over.
+	End(ctx context.Context, id ID, claimant Claimant) error
 
 	// PutToken stores a token, or replaces the one of the same hash. A time to live of 0 or less is an error.
 	PutToken(ctx context.Context, hash TokenHash, token Token) error
@@ -132,19 +137,39 @@ type Restrictions struct {
 type Claimant [32]byte
 
 // Claim is a secret that has been consumed, and its ciphertext for the one who consumed it. It belongs to one
-// goroutine, and ends with Undo, Release or Finish.
+// goroutine, and ends with Undo or Release.
 type Claim interface {
 	// Reader gives the ciphertext, from its first byte. It fails rather than give a byte that was not stored.
 	io.Reader
 	// Size is the length of the ciphertext in bytes.
 	Size() int64
-	// Undo puts the secret back as if it had never been claimed. It is for a claim of which no byte has left.
+	// First tells whether this claim consumed the secret, and does not repeat one that did.
+	First() bool
+	// Lease is what was left of the lease when the claim was made; 0 for a final claim.
+	Lease() time.Duration
+	// SeekTo makes the reader give the ciphertext from an offset, 0 to Size. It is called before the first Read.
+	SeekTo(offset int64) error
+	// Undo puts the secret back as if it had never been claimed. It is for a claim of which no byte has left. One that was
+	// repeated stays.
 	Undo(ctx context.Context) error
-	// Release closes the reader. A final claim is finished by it; a leased one may be claimed again by its claimant.
+	// Release closes the reader. After a final claim the ciphertext is destroyed; a leased one may be claimed again by its
+	// claimant.
 	Release() error
-	// Finish destroys the ciphertext.
-	Finish(ctx context.Context) error
 }
+
+// MaxRepeats is how often a claim may be repeated under its lease: a lease is for a connection that breaks, and no place
+// to download from.
+const MaxRepeats = 64
+
+// MaxRead is how many bytes of a ciphertext of a size may be read under its lease, all claims together: three times as
+// many as there are, and 1 MiB, since what was lost on the way counts as read.
+func MaxRead(size int64) int64 { return ReadFactor*size + ReadFree }
+
+// What MaxRead is made of.
+const (
+	ReadFactor = 3
+	ReadFree   = 1 << 20
+)
 
 // TokenHash is the SHA-256 of a token. A token itself is never stored.
 type TokenHash [32]byte

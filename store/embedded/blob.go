@@ -233,7 +233,7 @@ func (w *blobWriter) release(destroy bool) error {
 	}
 }
 
-// blobReader reads one blob from its beginning.
+// blobReader reads one blob, from its beginning or from where seekTo has put it.
 type blobReader struct {
 	blobs  *blobs
 	file   *os.File
@@ -277,6 +277,27 @@ func (r *blobReader) Read(p []byte) (int, error) {
 	n := copy(p, r.plain)
 	r.plain = r.plain[n:]
 	return n, nil
+}
+
+// seekTo goes to an offset of the ciphertext, before anything is read.
+func (r *blobReader) seekTo(offset int64) error {
+	if offset < 0 || offset > r.left {
+		return errors.New("reading a ciphertext: there is no such place in it")
+	}
+	if offset == r.left {
+		r.left = 0
+		return nil
+	}
+	chunk := offset / chunkSize
+	if _, err := r.file.Seek(int64(blobHeader)+chunk*(chunkSize+tagSize), io.SeekStart); err != nil {
+		return fmt.Errorf("reading a ciphertext: %w", err)
+	}
+	r.chunk, r.left = uint64(chunk), r.left-chunk*chunkSize
+	if err := r.next(); err != nil {
+		return err
+	}
+	r.plain = r.plain[offset%chunkSize:]
+	return nil
 }
 
 // next opens one chunk.

@@ -63,12 +63,14 @@ type claim struct {
 	store        *Store
 	name         name
 	size         int64
-	leased       bool
+	leaseEnds    int64 // the store's time, ms; 0 for a final claim
+	lease        time.Duration
 	repeat       bool // not the claimant's first
 	owner        store.Claimant
 	restrictions store.Restrictions // for an undoing; the tombstone does not keep them
 	account      store.Account      // likewise
 	blob         *blobReader
+	unread       int64 // bytes
 }
 
 // Claim implements store.Store. The ciphertext is opened before the secret is consumed: one that cannot be read is not.
@@ -81,8 +83,9 @@ func (s *Store) Claim(ctx context.Context, id store.ID, claimant store.Claimant,
 	if err := s.mayClaim(r, claimant); err != nil {
 		return nil, err
 	}
-	c := &claim{store: s, name: n, size: r.size, leased: lease > 0, owner: claimant}
+	c := &claim{store: s, name: n, size: r.size, unread: r.size, owner: claimant}
 	blob, open := s.blobs.open(n, r.size)
+	usedUp := false
 	err = s.writer.do(ctx, op{frees: true, run: func(tx *indexTx) error {
 		r, err := s.unexpired(tx, n)
 		if err != nil {
@@ -94,46 +97,72 @@ func (s *Store) Claim(ctx context.Context, id store.ID, claimant store.Claimant,
 		if open != nil { // it is to be had, but cannot be read: not consumed
 			return fmt.Errorf("%w: %w", errDamaged, open)
 		}
-		if c.repeat = r.state != live; c.repeat {
-			c.leased = true
-			if r.state == repeated {
-				return nil
-			}
-			r.state = repeated
-			return tx.putRecord(n, r)
+		if c.repeat = r.state == claimed; !c.repeat {
+			return c.first(tx, r, lease)
 		}
-		if err := tx.discharge(r); err != nil {
-			return err
+		c.leaseEnds = r.leaseEnds
+		r.repeats, r.read = r.repeats+1, r.read+r.size
+		if usedUp = r.repeats > store.MaxRepeats || r.read > store.MaxRead(r.size); usedUp {
+			return endTheLease(tx, n)
 		}
-		c.restrictions, c.account = r.restrictions, r.account
-		r.state, r.claimant, r.restrictions, r.account = claimed, claimant, store.Restrictions{}, store.Account{}
-		if !c.leased {
-			return tx.putRecord(n, r)
-		}
-		r.leaseEnds = min(r.expires, s.clock.certain()+lease.Milliseconds())
-		return errors.Join(tx.putRecord(n, r), tx.putEnd(r.leaseEnds, endLease, n[:]))
+		return tx.putRecord(n, r)
 	}})
-	if err != nil {
+	switch {
+	case err == nil && usedUp:
+		blob.release()
+		return nil, errors.Join(store.ErrGone, s.blobs.destroyOpen(n, blob.file))
+	case err != nil:
 		if blob != nil {
 			err = errors.Join(err, blob.file.Close())
 		}
 		return nil, err
-	}
-	if !c.repeat {
+	case !c.repeat:
 		s.secrets.Add(-1)
+	}
+	if c.leaseEnds > 0 {
+		c.lease = time.Duration(max(c.leaseEnds-s.clock.now(), 1)) * time.Millisecond
 	}
 	c.blob = blob
 	return c, nil
+}
+
+// first consumes the secret. Under a lease its account goes on being charged.
+func (c *claim) first(tx *indexTx, r record, lease time.Duration) error {
+	if err := tx.discharge(r); err != nil {
+		return err
+	}
+	c.restrictions, c.account = r.restrictions, r.account
+	r.state, r.claimant, r.restrictions, r.read = claimed, c.owner, store.Restrictions{}, r.size
+	if lease <= 0 {
+		r.account = store.Account{}
+		return tx.putRecord(c.name, r)
+	}
+	r.leaseEnds = min(r.expires, c.store.clock.certain()+lease.Milliseconds())
+	c.leaseEnds = r.leaseEnds
+	return errors.Join(tx.charge(r), tx.putRecord(c.name, r), tx.putEnd(r.leaseEnds, endLease, c.name[:]))
 }
 
 func (c *claim) Read(p []byte) (int, error) {
 	if c.blob == nil {
 		return 0, errClaimOver
 	}
-	return c.blob.Read(p)
+	n, err := c.blob.Read(p)
+	c.unread -= int64(n)
+	return n, err
 }
 
 func (c *claim) Size() int64 { return c.size }
+
+func (c *claim) First() bool { return !c.repeat }
+
+func (c *claim) Lease() time.Duration { return c.lease }
+
+func (c *claim) SeekTo(offset int64) error {
+	if c.blob == nil {
+		return errClaimOver
+	}
+	return c.blob.seekTo(offset)
+}
 
 var errClaimOver = errors.New("the claim is over")
 
@@ -143,7 +172,7 @@ func (c *claim) Undo(ctx context.Context) error {
 		return errClaimOver
 	}
 	if c.repeat {
-		return c.closeBlob()
+		return c.Release()
 	}
 	s := c.store
 	err := s.writer.do(ctx, op{frees: true, run: func(tx *indexTx) error {
@@ -151,15 +180,14 @@ func (c *claim) Undo(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if r.state != claimed || r.claimant != c.owner {
+		if r.state != claimed || r.claimant != c.owner || r.repeats > 0 {
 			return store.ErrGone
 		}
-		leaseEnds := r.leaseEnds
-		r.state, r.claimant, r.leaseEnds = live, store.Claimant{}, 0
-		r.restrictions, r.account = c.restrictions, c.account
-		if leaseEnds > 0 {
-			err = tx.removeEnd(leaseEnds, endLease, c.name[:])
+		if r.leaseEnds > 0 {
+			err = errors.Join(tx.discharge(r), tx.removeEnd(r.leaseEnds, endLease, c.name[:]))
 		}
+		r.state, r.claimant, r.leaseEnds, r.read = live, store.Claimant{}, 0, 0
+		r.restrictions, r.account = c.restrictions, c.account
 		return errors.Join(err, tx.putRecord(c.name, r), tx.charge(r))
 	}})
 	if err == nil {
@@ -173,25 +201,43 @@ func (c *claim) Release() error {
 	if c.blob == nil {
 		return nil
 	}
-	if c.leased {
-		return c.closeBlob()
-	}
-	return c.destroy()
-}
-
-// Finish implements store.Claim.
-func (c *claim) Finish(ctx context.Context) error {
-	if c.blob == nil {
-		return errClaimOver
-	}
-	if !c.leased {
+	if c.leaseEnds == 0 {
 		return c.destroy()
 	}
-	err := c.store.writer.do(ctx, op{frees: true, run: func(tx *indexTx) error { return endTheLease(tx, c.name) }})
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return errors.Join(err, c.closeBlob())
+	var err error
+	if c.unread > 0 { // it was counted as if all of it were read
+		err = c.store.writer.do(context.Background(), op{frees: true, run: func(tx *indexTx) error {
+			r, err := tx.record(c.name)
+			if err != nil || r.leaseEnds == 0 {
+				return nil //nolint:nilerr // the lease is over: there is nothing left to count
+			}
+			r.read -= c.unread
+			return tx.putRecord(c.name, r)
+		}})
 	}
-	return c.destroy()
+	return errors.Join(err, c.closeBlob())
+}
+
+// End implements store.Store.
+func (s *Store) End(ctx context.Context, id store.ID, claimant store.Claimant) error {
+	n := s.index.name(id)
+	err := s.writer.do(ctx, op{frees: true, run: func(tx *indexTx) error {
+		r, err := s.unexpired(tx, n)
+		switch {
+		case err != nil:
+			return err
+		case r.state == live:
+			return store.ErrNotFound
+		}
+		if err := s.mayClaim(r, claimant); err != nil {
+			return err
+		}
+		return endTheLease(tx, n)
+	}})
+	if err != nil {
+		return err
+	}
+	return s.blobs.destroy(n)
 }
 
 // endTheLease makes a claim final.
@@ -201,8 +247,9 @@ func endTheLease(tx *indexTx, n name) error {
 		return err
 	}
 	leaseEnds := r.leaseEnds
-	r.leaseEnds, r.claimant = 0, store.Claimant{}
-	return errors.Join(tx.removeEnd(leaseEnds, endLease, n[:]), tx.putRecord(n, r))
+	err = errors.Join(tx.discharge(r), tx.removeEnd(leaseEnds, endLease, n[:]))
+	r.leaseEnds, r.claimant, r.account = 0, store.Claimant{}, store.Account{}
+	return errors.Join(err, tx.putRecord(n, r))
 }
 
 // destroy ends the reader, and the ciphertext with it.

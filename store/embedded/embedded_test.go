@@ -93,7 +93,7 @@ func TestSecretsTombstonesAndTokensSurviveARestart(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the claimant cannot come back: %v", err)
 	}
-	if err := c.Finish(t.Context()); err != nil {
+	if err := errors.Join(c.Release(), s.End(t.Context(), leased, claimant)); err != nil {
 		t.Error(err)
 	}
 	wantBlobs(t, dir, 0)

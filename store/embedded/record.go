@@ -13,9 +13,8 @@ import (
 type state byte
 
 const (
-	live     state = 1
-	claimed  state = 2
-	repeated state = 3 // claimed, and once more by the same claimant: no longer to be undone
+	live    state = 1
+	claimed state = 2
 )
 
 // record is what the index keeps of a secret. One that is not live is the tombstone that others are told "gone" by.
@@ -24,21 +23,23 @@ type record struct {
 	expires      int64 // the store's time, ms
 	size         int64 // of the ciphertext, bytes
 	leaseEnds    int64 // the store's time, ms; 0 when there is no lease, or it is over
+	repeats      int64 // of the claim, under its lease
+	read         int64 // bytes of ciphertext that were read under the lease, or may be just now
 	claimant     store.Claimant
-	account      store.Account // of a live secret
+	account      store.Account // of a live secret, or one under a lease
 	restrictions store.Restrictions
 }
 
 const (
-	recordVersion = 2
-	recordFixed   = 1 + 1 + 8 + 8 + 8 + 32 + 16 // all but restrictions and checksum
+	recordVersion = 3
+	recordFixed   = 1 + 1 + 5*8 + 32 + 16 // all but restrictions and checksum
 	recordSum     = 4
 )
 
 var errDamaged = errors.New("the record is damaged")
 
-// encode gives: version, state, expires, size, lease end (8 bytes each, big endian), claimant (32), account (16), the
-// restrictions as JSON (or nothing), and a CRC-32C over all of it.
+// encode gives: version, state; expires, size, lease end, repeats, read (8 bytes each, big endian); claimant (32), account
+// (16), the restrictions as JSON (or nothing), and a CRC-32C over all of it.
 func (r record) encode() ([]byte, error) {
 	restrictions, err := r.restrictions.Encode()
 	if err != nil {
@@ -46,9 +47,9 @@ func (r record) encode() ([]byte, error) {
 	}
 	b := make([]byte, 0, recordFixed+len(restrictions)+recordSum)
 	b = append(b, recordVersion, byte(r.state))
-	b = binary.BigEndian.AppendUint64(b, uint64(r.expires))
-	b = binary.BigEndian.AppendUint64(b, uint64(r.size))
-	b = binary.BigEndian.AppendUint64(b, uint64(r.leaseEnds))
+	for _, n := range []int64{r.expires, r.size, r.leaseEnds, r.repeats, r.read} {
+		b = binary.BigEndian.AppendUint64(b, uint64(n))
+	}
 	b = append(b, r.claimant[:]...)
 	b = append(b, r.account[:]...)
 	b = append(b, restrictions...)
@@ -69,10 +70,12 @@ func decodeRecord(b []byte) (record, error) {
 		expires:   int64(binary.BigEndian.Uint64(body[2:])),
 		size:      int64(binary.BigEndian.Uint64(body[10:])),
 		leaseEnds: int64(binary.BigEndian.Uint64(body[18:])),
-		claimant:  store.Claimant(body[26:58]),
-		account:   store.Account(body[58:recordFixed]),
+		repeats:   int64(binary.BigEndian.Uint64(body[26:])),
+		read:      int64(binary.BigEndian.Uint64(body[34:])),
+		claimant:  store.Claimant(body[42:74]),
+		account:   store.Account(body[74:recordFixed]),
 	}
-	if r.state < live || r.state > repeated || r.size < 0 {
+	if r.state != live && r.state != claimed || r.size < 0 {
 		return record{}, errDamaged
 	}
 	if restrictions := body[recordFixed:]; len(restrictions) > 0 {

@@ -95,6 +95,8 @@ func (s *Store) removeBatch(tx *indexTx) (gone []name, secrets, tokens int64, er
 			r, readErr := tx.record(n)
 			if readErr == nil && r.state == live {
 				secrets++
+			}
+			if readErr == nil {
 				err = errors.Join(err, tx.discharge(r))
 			}
 			if readErr == nil && r.leaseEnds > 0 {

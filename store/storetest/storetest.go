@@ -47,6 +47,10 @@ func Run(t *testing.T, open Factory) {
 		{"undoing races with claiming, and one still wins", undoRace},
 		{"a leased claim is repeatable by its claimant alone", leaseRepeat},
 		{"a finished lease is over for its claimant too", leaseFinish},
+		{"a lease is ended by its claimant alone, and by nobody before it began", leaseEndsForItsClaimant},
+		{"a claim is read from any place", leaseSeek},
+		{"a lease is used up by many repeats, and by much that was read", leaseUsedUp},
+		{"a secret under a lease counts against its quota", leaseAndQuota},
 		{"a lease ends by itself", leaseEnds},
 		{"a lease never outlives the secret", leaseWithinLife},
 		{"undoing a repeat does not free the secret", leaseUndoRepeat},
@@ -346,14 +350,17 @@ func race(t *testing.T, s store.Store, id store.ID, n int) int64 {
 	for range n {
 		done.Go(func() {
 			start.Wait()
-			_, err := Take(s, id)
+			claim, err := s.Claim(context.Background(), id, NewClaimant(), 0)
 			for errors.Is(err, store.ErrDown) {
 				time.Sleep(time.Duration(200+mathrand.IntN(800)) * time.Millisecond)
-				_, err = Take(s, id)
+				claim, err = s.Claim(context.Background(), id, NewClaimant(), 0)
 			}
 			switch {
 			case err == nil:
 				won.Add(1)
+				if err := claim.Release(); err != nil && !errors.Is(err, store.ErrDown) {
+					t.Error(err)
+				}
 			case !errors.Is(err, store.ErrGone):
 				t.Errorf("a loser got %v", err)
 			}
@@ -477,11 +484,183 @@ func leaseFinish(t *testing.T, s store.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Finish(context.Background()); err != nil {
+	if err := c.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.End(context.Background(), id, claimant); err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.Claim(context.Background(), id, claimant, time.Minute)
 	wantErr(t, err, store.ErrGone)
+	wantErr(t, s.End(context.Background(), id, claimant), store.ErrGone)
+}
+
+func leaseEndsForItsClaimant(t *testing.T, s store.Store) {
+	ctx, claimant := context.Background(), NewClaimant()
+	wantErr(t, s.End(ctx, uuid.New(), claimant), store.ErrNotFound)
+	id := Create(t, s, []byte("leased"), Life)
+	wantErr(t, s.End(ctx, id, claimant), store.ErrNotFound) // it is nobody's yet, and stays
+	c, err := s.Claim(ctx, id, claimant, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, s.End(ctx, id, NewClaimant()), store.ErrGone)
+	if got, err := io.ReadAll(c); err != nil || string(got) != "leased" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := errors.Join(c.Release(), s.End(ctx, id, claimant)); err != nil {
+		t.Fatal(err)
+	}
+	final := Create(t, s, []byte("final"), Life)
+	c, err = s.Claim(ctx, final, claimant, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, s.End(ctx, final, claimant), store.ErrGone)
+	if err := c.Release(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func leaseSeek(t *testing.T, s store.Store) {
+	for _, size := range []int{1, 100, 16 << 10, 32 << 10, 70_000, 128 << 10, 300_000} {
+		want := Bytes(size)
+		id, claimant := Create(t, s, want, Life), NewClaimant()
+		for i, offset := range []int{0, 1, size / 2, size - 1, size, 32 << 10, 128 << 10, 200_000} {
+			if offset > size {
+				continue
+			}
+			c, err := s.Claim(context.Background(), id, claimant, time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.First() != (i == 0) || c.Lease() <= 0 || c.Lease() > time.Minute || c.Size() != int64(size) {
+				t.Errorf("first is %t, the lease is %s, the size is %d", c.First(), c.Lease(), c.Size())
+			}
+			if err := c.SeekTo(int64(size) + 1); err == nil {
+				t.Error("there is something after the end")
+			}
+			if err := c.SeekTo(int64(offset)); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(c); err != nil || !bytes.Equal(got, want[offset:]) {
+				t.Errorf("from %d of %d: %d bytes, %v", offset, size, len(got), err)
+			}
+			if err := c.Release(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func leaseUsedUp(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	small, claimant := Create(t, s, Bytes(10), Life), NewClaimant()
+	for range store.MaxRepeats + 1 {
+		c, err := s.Claim(ctx, small, claimant, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Release(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := s.Claim(ctx, small, claimant, time.Minute)
+	wantErr(t, err, store.ErrGone)
+
+	large, claims := Create(t, s, Bytes(1<<20), Life), 0
+	for {
+		c, err := s.Claim(ctx, large, claimant, time.Minute)
+		if errors.Is(err, store.ErrGone) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		claims++
+		if _, err := io.Copy(io.Discard, c); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Release(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := int(store.MaxRead(1<<20) >> 20); claims != want {
+		t.Errorf("it was read %d times, not %d", claims, want)
+	}
+	_, err = s.Claim(ctx, large, claimant, time.Minute)
+	wantErr(t, err, store.ErrGone)
+
+	unread := Create(t, s, Bytes(1<<20), Life) // what was not read does not count
+	for range 20 {
+		c, err := s.Claim(ctx, unread, claimant, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.CopyN(io.Discard, c, 1000); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Release(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func leaseAndQuota(t *testing.T, s store.Store) {
+	ctx, account := context.Background(), store.Account{7}
+	charge, err := store.Charge(1000, store.Restrictions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := store.Secret{TTL: Life, Account: account, Quota: charge}
+	put := func() (store.ID, error) {
+		id := uuid.New()
+		return id, TryCreate(s, id, Bytes(1000), secret)
+	}
+	id, err := put()
+	if err != nil {
+		t.Fatal(err)
+	}
+	claimant := NewClaimant()
+	claim := func(id store.ID, lease time.Duration) {
+		t.Helper()
+		c, err := s.Claim(ctx, id, claimant, lease)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Release(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	claim(id, time.Minute)
+	_, err = put()
+	wantErr(t, err, store.ErrQuota) // its ciphertext is still there
+	if err := s.End(ctx, id, claimant); err != nil {
+		t.Fatal(err)
+	}
+	id, err = put()
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim(id, 300*time.Millisecond)
+	Eventually(t, "the end of the lease frees its share", func() bool {
+		id, err = put()
+		return err == nil
+	})
+	c, err := s.Claim(ctx, id, claimant, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Undo(ctx); err != nil {
+		t.Fatal(err)
+	}
+	_, err = put()
+	wantErr(t, err, store.ErrQuota)
+	claim(id, 0)
+	Eventually(t, "a final claim frees its share", func() bool {
+		_, err := put()
+		return err == nil
+	})
 }
 
 func leaseEnds(t *testing.T, s store.Store) {
@@ -540,7 +719,7 @@ func leaseUndoRepeat(t *testing.T, s store.Store) {
 	}
 	_, err = Take(s, id)
 	wantErr(t, err, store.ErrGone)
-	if err := first.Finish(context.Background()); err != nil {
+	if err := errors.Join(first.Release(), s.End(context.Background(), id, claimant)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -562,7 +741,7 @@ func leaseUndoRepeated(t *testing.T, s store.Store) {
 	_ = first.Undo(context.Background()) // it may say that it has not been undone
 	_, err = Take(s, id)
 	wantErr(t, err, store.ErrGone)
-	if err := repeat.Finish(context.Background()); err != nil {
+	if err := errors.Join(repeat.Release(), s.End(context.Background(), id, claimant)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/valkey-io/valkey-go"
@@ -64,16 +65,18 @@ func (s *Store) status(k keys, r reply) error {
 type claim struct {
 	store     *Store
 	keys      keys
-	operation string // names this call of Claim: its claim can be repeated and undone by nobody else
+	operation string // names this call of Claim: its claim can be undone by nobody else
 	size      int64
 	share     reservation
-	leased    bool
-	repeat    bool // not the claimant's first
+	lease     time.Duration // what was left of it; 0 for a final claim
+	repeat    bool          // not the claimant's first
 	over      bool
 
 	left     int64  // bytes not read yet, those in piece included
+	unread   int64  // bytes of the whole that were not read
 	piece    string // what was fetched and not read yet
 	next     int    // the piece to fetch
+	skip     int    // bytes of it that are not asked for
 	extended time.Time
 }
 
@@ -85,16 +88,18 @@ func (s *Store) Claim(ctx context.Context, id store.ID, claimant store.Claimant,
 	if err != nil {
 		return nil, err
 	}
-	c := &claim{store: s, keys: keysOf(id), operation: operation, leased: lease > 0}
-	owner, keep := "", claimedLife
-	if c.leased {
-		owner, keep = string(claimant[:]), max(lease, claimedLife)
+	lease = max(lease, 0)
+	c := &claim{store: s, keys: keysOf(id), operation: operation}
+	owner := ""
+	if lease > 0 {
+		owner = string(claimant[:])
 	}
 	r, err := s.run(ctx, call{
 		script: s.scripts.claim,
 		keys:   c.keyList(),
 		args: []string{
-			c.keys.name, operation, owner, milliseconds(max(lease, 0)), milliseconds(keep), fmt.Sprint(inlineSize),
+			c.keys.name, operation, owner, milliseconds(lease), milliseconds(max(lease, claimedLife)), fmt.Sprint(inlineSize),
+			fmt.Sprint(store.MaxRepeats), fmt.Sprint(store.ReadFactor), fmt.Sprint(store.ReadFree),
 		},
 		durable: true,
 	})
@@ -107,32 +112,36 @@ func (s *Store) Claim(ctx context.Context, id store.ID, claimant store.Claimant,
 	if err := s.status(c.keys, r); err != nil {
 		return nil, err
 	}
-	if err := c.read(r); err != nil {
+	if err := c.take(r, lease > 0); err != nil {
 		s.repairs.add(c.repair())
 		return nil, err
+	}
+	if lease > 0 && !c.repeat {
+		s.done.Go(c.shorten)
 	}
 	return c, nil
 }
 
-// read takes over what the script returned.
-func (c *claim) read(r reply) (err error) {
-	if len(r.values) != 3 {
+// take takes over what the script returned.
+func (c *claim) take(r reply, leased bool) (err error) {
+	if len(r.values) != 4 {
 		return errOddReply
 	}
-	if c.size, err = r.values[0].AsInt64(); err != nil {
+	account, err1 := r.values[1].ToString()
+	left, err2 := r.values[2].AsInt64()
+	c.size, err = r.values[0].AsInt64()
+	if err := errors.Join(err, err1, err2); err != nil {
 		return fmt.Errorf("%w: %w", errOddReply, err)
 	}
-	account, err := r.values[1].ToString()
-	if err != nil {
-		return fmt.Errorf("%w: %w", errOddReply, err)
+	if leased {
+		c.lease = time.Duration(max(left, 1)) * time.Millisecond
 	}
 	c.share = reservation{account, c.keys.name}
-	c.repeat, c.left, c.extended = r.status == "repeat", c.size, time.Now()
-	c.leased = c.leased || c.repeat
+	c.repeat, c.left, c.unread, c.extended = r.status == "repeat", c.size, c.size, time.Now()
 	if c.size > inlineSize {
 		return nil
 	}
-	if c.piece, err = r.values[2].ToString(); err != nil || int64(len(c.piece)) != c.size {
+	if c.piece, err = r.values[3].ToString(); err != nil || int64(len(c.piece)) != c.size {
 		return errIncomplete
 	}
 	c.next = 1
@@ -140,6 +149,16 @@ func (c *claim) read(r reply) (err error) {
 }
 
 var errIncomplete = errors.New("the ciphertext in Valkey is not complete")
+
+// shorten makes ciphertext and quota go when the lease ends. Until the claim was confirmed they had to stay for as long as
+// an undoing may have to wait; if this does not reach Valkey they do.
+func (c *claim) shorten() {
+	ctx := context.Background()
+	_ = c.store.small(ctx, func(ctx context.Context, client valkey.Client) error {
+		return client.Do(ctx, client.B().Pexpire().Key(c.keys.claimed).Milliseconds(c.lease.Milliseconds()).Lt().Build()).Error()
+	})
+	c.store.release(ctx, c.share, c.lease)
+}
 
 func (c *claim) keyList() []string {
 	return []string{c.keys.secret, c.keys.gone, c.keys.claimed, c.keys.live}
@@ -158,6 +177,25 @@ func (c *claim) undoing(fence string) call {
 
 func (c *claim) Size() int64 { return c.size }
 
+func (c *claim) First() bool { return !c.repeat }
+
+func (c *claim) Lease() time.Duration { return c.lease }
+
+func (c *claim) SeekTo(offset int64) error {
+	switch {
+	case c.over:
+		return errClaimOver
+	case offset < 0 || offset > c.size:
+		return errors.New("there is no such place in the ciphertext")
+	case c.piece != "":
+		c.piece = c.piece[offset:]
+	default:
+		c.next, c.skip = int(offset/pieceSize), int(offset%pieceSize)
+	}
+	c.left = c.size - offset
+	return nil
+}
+
 func (c *claim) Read(p []byte) (int, error) {
 	if c.over {
 		return 0, errClaimOver
@@ -173,6 +211,7 @@ func (c *claim) Read(p []byte) (int, error) {
 	n := copy(p, c.piece)
 	c.piece = c.piece[n:]
 	c.left -= int64(n)
+	c.unread -= int64(n)
 	return n, nil
 }
 
@@ -180,7 +219,7 @@ func (c *claim) Read(p []byte) (int, error) {
 // waits longer than for the claim: it can still be undone.
 func (c *claim) fetch() error {
 	p := patience{readBudget, true}
-	if c.next == 0 {
+	if c.unread == c.size {
 		p = patience{budget, false}
 	}
 	err := c.store.try(context.Background(), p, func(ctx context.Context, clients clients) (err error) {
@@ -211,9 +250,11 @@ func (c *claim) fetch() error {
 	if err != nil {
 		return err
 	}
-	if c.piece == "" || int64(len(c.piece)) > c.left {
+	if len(c.piece) <= c.skip || int64(len(c.piece)-c.skip) > c.left {
 		return errIncomplete
 	}
+	c.piece = c.piece[c.skip:]
+	c.skip = 0
 	c.next++
 	return nil
 }
@@ -224,10 +265,10 @@ func (c *claim) Undo(ctx context.Context) error {
 	if c.over {
 		return errClaimOver
 	}
-	c.over = true
 	if c.repeat {
-		return nil
+		return c.Release()
 	}
+	c.over = true
 	if _, err := c.store.run(ctx, c.undoing("")); err != nil {
 		c.store.repairs.add(c.repair())
 		return fmt.Errorf("it will be undone later: %w", err)
@@ -235,27 +276,45 @@ func (c *claim) Undo(ctx context.Context) error {
 	return nil
 }
 
-// Release implements store.Claim.
+// Release implements store.Claim. What cannot be removed now expires by itself.
 func (c *claim) Release() error {
 	if c.over {
 		return nil
 	}
-	if c.leased {
-		c.over = true
-		c.store.release(context.Background(), c.share)
-		return nil
+	c.over = true
+	s, ctx := c.store, context.Background()
+	switch {
+	case c.lease == 0:
+		s.release(ctx, c.share, 0)
+		return s.small(ctx, func(ctx context.Context, client valkey.Client) error {
+			return client.Do(ctx, client.B().Unlink().Key(c.keys.claimed).Build()).Error()
+		})
+	case c.unread > 0: // it was counted as if all of it were read
+		_, err := s.run(ctx, call{
+			script: s.scripts.unread, keys: []string{c.keys.claimed}, args: []string{strconv.FormatInt(c.unread, 10)},
+		})
+		return err
 	}
-	return c.Finish(context.Background())
+	return nil
 }
 
-// Finish implements store.Claim. A ciphertext that cannot be removed now expires by itself.
-func (c *claim) Finish(ctx context.Context) error {
-	if c.over {
-		return errClaimOver
+// End implements store.Store.
+func (s *Store) End(ctx context.Context, id store.ID, claimant store.Claimant) error {
+	k := keysOf(id)
+	r, err := s.run(ctx, call{script: s.scripts.end, keys: []string{k.gone, k.claimed}, args: []string{string(claimant[:])}})
+	if err != nil {
+		return err
 	}
-	c.over = true
-	c.store.release(ctx, c.share)
-	return c.store.small(ctx, func(ctx context.Context, client valkey.Client) error {
-		return client.Do(ctx, client.B().Unlink().Key(c.keys.claimed).Build()).Error()
-	})
+	if r.status != "done" {
+		return s.status(k, r)
+	}
+	if len(r.values) != 1 {
+		return errOddReply
+	}
+	account, err := r.values[0].ToString()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errOddReply, err)
+	}
+	s.release(ctx, reservation{account, k.name}, 0)
+	return nil
 }

@@ -127,7 +127,7 @@ func (d *draft) Commit(ctx context.Context, secret store.Secret) error {
 		err = fmt.Errorf("%w: pieces of the draft have gone", store.ErrDown)
 	}
 	if err != nil {
-		d.store.done.Go(func() { d.store.release(context.WithoutCancel(ctx), share) }) // the caller does not wait for it
+		d.store.done.Go(func() { d.store.release(context.WithoutCancel(ctx), share, 0) }) // the caller does not wait for it
 		d.fail(err)
 		return err
 	}

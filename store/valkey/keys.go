@@ -25,7 +25,7 @@ type keys struct {
 	name    string // of the secret: a hash of its id
 	secret  string // hash: size, expires (ms since 1970), restrictions, account, draft, and the pieces of ciphertext as 0, 1, …
 	gone    string // the tombstone, empty; it goes when the secret would have gone
-	claimed string // what secret was, with operation, claimant, until and repeated; it goes by itself soon
+	claimed string // what secret was, with operation, claimant, until, read and repeats; it goes by itself soon
 	live    string // sorted set: the live secrets of the bucket by their ends
 }
 

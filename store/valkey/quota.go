@@ -44,7 +44,7 @@ func (s *Store) reserve(ctx context.Context, share reservation, size int64, secr
 		r, err := s.run(ctx, reserving)
 		switch {
 		case err != nil && mayHaveHappened(err):
-			s.repairs.add(repair{call: s.releasing(share), until: time.Now().Add(min(secret.TTL, draftLife))})
+			s.repairs.add(repair{call: s.releasing(share, 0), until: time.Now().Add(min(secret.TTL, draftLife))})
 			return err
 		case err != nil:
 			return err
@@ -56,14 +56,17 @@ func (s *Store) reserve(ctx context.Context, share reservation, size int64, secr
 	}
 }
 
-// release gives the share back. What cannot be given back now comes back by itself, when the secret would have expired.
-func (s *Store) release(ctx context.Context, share reservation) {
+// release gives the share back, later if that is not 0. What cannot be given back now comes back by itself, when the secret
+// would have expired.
+func (s *Store) release(ctx context.Context, share reservation, later time.Duration) {
 	if share.account == "" {
 		return
 	}
-	_, _ = s.run(ctx, s.releasing(share))
+	_, _ = s.run(ctx, s.releasing(share, later))
 }
 
-func (s *Store) releasing(share reservation) call {
-	return call{script: s.scripts.release, keys: accountKeys(share.account), args: []string{share.name}}
+func (s *Store) releasing(share reservation, later time.Duration) call {
+	return call{
+		script: s.scripts.release, keys: accountKeys(share.account), args: []string{share.name, milliseconds(later)},
+	}
 }

@@ -20,6 +20,10 @@ var (
 	claimSource string
 	//go:embed scripts/undo.lua
 	undoSource string
+	//go:embed scripts/unread.lua
+	unreadSource string
+	//go:embed scripts/end.lua
+	endSource string
 	//go:embed scripts/put_token.lua
 	putTokenSource string
 	//go:embed scripts/reserve.lua
@@ -40,7 +44,9 @@ func newScript(source string) script {
 	return script{source, hex.EncodeToString(sum[:])}
 }
 
-type scripts struct{ append, commit, revoke, look, claim, undo, putToken, reserve, release, attempt, forgive script }
+type scripts struct {
+	append, commit, revoke, look, claim, undo, unread, end, putToken, reserve, release, attempt, forgive script
+}
 
 func newScripts() scripts {
 	return scripts{
@@ -50,6 +56,8 @@ func newScripts() scripts {
 		look:     newScript(lookSource),
 		claim:    newScript(claimSource),
 		undo:     newScript(undoSource),
+		unread:   newScript(unreadSource),
+		end:      newScript(endSource),
 		putToken: newScript(putTokenSource),
 		reserve:  newScript(reserveSource),
 		release:  newScript(releaseSource),

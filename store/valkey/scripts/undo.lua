@@ -7,10 +7,10 @@
 local secret, gone, claimed, live = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local name, operation, fence = ARGV[1], ARGV[2], ARGV[3] == 'fence'
 
-local found = redis.call('HMGET', claimed, 'operation', 'repeated', 'expires')
+local found = redis.call('HMGET', claimed, 'operation', 'repeats', 'expires')
 if found[1] == operation and not found[2] then
 	local expires = tonumber(found[3])
-	redis.call('HDEL', claimed, 'operation', 'claimant', 'until')
+	redis.call('HDEL', claimed, 'operation', 'claimant', 'until', 'read')
 	redis.call('RENAME', claimed, secret)
 	redis.call('PEXPIREAT', secret, expires)
 	redis.call('DEL', gone)

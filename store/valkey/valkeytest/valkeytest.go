@@ -309,7 +309,8 @@ type TLS struct {
 // Permissions are those that the store needs, as an ACL rule.
 const Permissions = "~hakanai:* resetchannels -@all +hello +auth +ping +client|setname +select +role +time " +
 	"+config|get +cluster|slots +cluster|shards +cluster|info +evalsha +eval +wait +get +pttl +hget +hset +hmget " +
-	"+hdel +hlen +hexists +exists +set +del +unlink +rename +pexpire +pexpireat +pexpiretime +zadd +zrem +zrange +zrangebyscore +zremrangebyscore +zscore +zcard +zcount +incr +decr +incrby +decrby"
+	"+hdel +hlen +hexists +hincrby +exists +set +del +unlink +rename +pexpire +pexpireat +pexpiretime +zadd +zrem " +
+	"+zrange +zrangebyscore +zremrangebyscore +zcard +zcount +incr +decr"
 
 // SentinelPermissions are those that it needs at a Sentinel.
 const SentinelPermissions = "resetchannels &* -@all +hello +auth +ping +client|setname +subscribe +psubscribe +unsubscribe +punsubscribe " +

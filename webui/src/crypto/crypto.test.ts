@@ -156,6 +156,7 @@ describe("links", () => {
       expect(link.id).toBe(id);
       expect(encodeFragment(link.fragment!)).toBe(fragment);
     }
+    expect(encodeFragment(parseLink(`https://example.com/s/${id}#${fragment.replace(":", "%3A")}`).fragment!)).toBe(fragment);
     expect(parseLink(`http://localhost:8080/s/${id}`).fragment).toBeNull();
   });
   it("are refused, by what is wrong, and never quoted", () => {

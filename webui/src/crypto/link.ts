@@ -27,8 +27,9 @@ export function encodeFragment(fragment: Fragment): string {
   return `${encodeURL(fragment.key)}:${encodeURL(fragment.hash)}`;
 }
 
-/** Reads `<key>:<hash>`. */
+/** Reads `<key>:<hash>`. Some messengers write the colon as %3A. */
 export function parseFragment(text: string): Fragment {
+  text = text.replace(/%3a/i, ":");
   const colon = text.indexOf(":");
   const key = decodeURL(colon < 0 ? text : text.slice(0, colon), 32);
   if (key === null) {

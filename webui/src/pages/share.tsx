@@ -71,7 +71,10 @@ export function Share({ config, away, onAgain, fragment }: Props) {
     }
   }, [ready, fragment]);
 
-  const handedProblem = (error: unknown) => t.shareBad(error instanceof HandedError ? error.field : "?");
+  const handedProblem = (error: unknown) => {
+    const field = error instanceof HandedError ? error.field : "?";
+    return field === "JSON" ? t.shareNone : t.shareBad(field);
+  };
 
   const paste = async () => {
     setProblem(null);

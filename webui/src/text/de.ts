@@ -193,6 +193,7 @@ export const de: Text = {
   shareNoClipboard:
     "Die Zwischenablage lässt sich nicht lesen. Erlaube es, wenn dein Browser fragt, oder teile das Geheimnis von Hand.",
   shareBad: (field) => `Was die App übergeben hat, ist unbrauchbar: Mit „${field}“ stimmt etwas nicht. Es wurde nichts gesendet.`,
+  shareNone: "In der Zwischenablage ist nichts, was eine App für diese Seite dort gelassen hat. Es wurde nichts gesendet.",
   shareToken: "Der Server will ein Token und hat das übergebene nicht angenommen. Es wurde nichts gespeichert.",
   shareSize: (size) => `Es hat ${size}.`,
   shareTTL: (duration) => `Es verschwindet nach ${duration}.`,

@@ -190,6 +190,7 @@ export const en = {
   sharePaste: "Read the clipboard",
   shareNoClipboard: "The clipboard cannot be read. Allow it when your browser asks, or use the page for sharing.",
   shareBad: (field: string) => `What the app handed over cannot be used: something is wrong with “${field}”. Nothing was sent.`,
+  shareNone: "There is nothing in the clipboard that an app has left for this page. Nothing was sent.",
   shareToken: "The server wants a token, and did not accept the one that was handed over. Nothing was stored.",
   shareSize: (size: string) => `It has ${size}.`,
   shareTTL: (duration: string) => `It vanishes after ${duration}.`,

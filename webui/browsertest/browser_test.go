@@ -6,7 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -40,38 +40,27 @@ var flags = map[string]any{
 	"window-size":                   "1100,900",
 }
 
-var running struct {
-	ctx     context.Context
-	end     func()
-	profile string
-}
+// closeBrowser ends the browser, if it was started.
+var closeBrowser = func() {}
 
 // browser is the one browser, started when it is first wanted.
 var browser = sync.OnceValues(func() (context.Context, error) {
-	profile, err := os.MkdirTemp("", "hakanai-browser")
-	if err != nil {
-		return nil, err
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.UserDataDir(profile), chromedp.ExecPath("chromium"))
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.UserDataDir(filepath.Join(scratch, "profile")), chromedp.ExecPath("chromium"))
 	for name, value := range flags {
 		options = append(options, chromedp.Flag(name, value))
 	}
 	ctx, endAllocator := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, endBrowser := chromedp.NewContext(ctx)
-	running.ctx, running.profile = ctx, profile
-	running.end = func() { endBrowser(); endAllocator() }
+	closeBrowser = func() {
+		endBrowser()
+		endAllocator()
+	}
 	if err := chromedp.Do(ctx); err != nil {
-		return nil, fmt.Errorf("starting Chromium: %w", err)
+		return nil, fmt.Errorf("starting Chromium (task setup installs it): %w", err)
 	}
 	return ctx, nil
 })
-
-func closeBrowser() {
-	if running.end != nil {
-		running.end()
-		_ = os.RemoveAll(running.profile)
-	}
-}
 
 // patience is how long a page may take for one step, on a machine that does other things too.
 const patience = 60 * time.Second

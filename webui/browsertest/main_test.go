@@ -17,15 +17,23 @@ import (
 // atOnce is how many tests run at a time: each of them keeps a browser and a server busy.
 const atOnce = 2
 
+// scratch is where the program and the browser's profile are.
+var scratch string
+
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if err := flag.Set("test.parallel", fmt.Sprint(atOnce)); err != nil {
 		panic(err)
 	}
-	status := m.Run()
-	closeBrowser()
-	if program, err := buildProgram(); err == nil {
-		_ = os.Remove(program)
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	var err error
+	if scratch, err = os.MkdirTemp("", "hakanai-browsertest"); err != nil {
+		panic(err)
 	}
-	os.Exit(status)
+	defer os.RemoveAll(scratch)
+	defer closeBrowser()
+	return m.Run()
 }

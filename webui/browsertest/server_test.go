@@ -28,11 +28,7 @@ import (
 
 // buildProgram builds the real, static binary once, as it is shipped.
 var buildProgram = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "hakanai-build")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "hakanai")
+	path := filepath.Join(scratch, "hakanai")
 	build := exec.Command("go", "build", "-trimpath", "-o", path, "hakanai")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := build.CombinedOutput()

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 
 	"github.com/chromedp/cdproto/audits"
 	"github.com/chromedp/cdproto/cdp"
@@ -253,4 +254,27 @@ func (b *tab) checkStorage() {
 			b.t.Errorf("the page keeps %s", what)
 		}
 	}
+}
+
+func TestWhatMustNotHappenIsNoticed(t *testing.T) {
+	t.Parallel()
+	b := visit(serve(t, open...), "/")
+	b.expect(`^console: "said"$`)
+	eval[bool](b, `console.warn("said")`)
+	b.expect(`^exception: .*thrown`)
+	b.expect(`^a dialog says "alert"$`)
+	eval[int](b, `setTimeout(() => { throw new Error("thrown"); })`)
+	eval[bool](b, `alert("alert")`)
+	b.expect(`content security policy: img-src http://hakanai.test`)
+	b.expect(`security error: .*http://hakanai.test`)
+	b.expect(`issue: ContentSecurityPolicyIssue`)
+	eval[bool](b, `document.body.append(Object.assign(new Image(), { src: "http://hakanai.test:1/" }))`)
+	b.expect(`content security policy: require-trusted-types-for`)
+	b.expect(`TrustedHTML`)
+	eval[int](b, `setTimeout(() => { document.body.innerHTML = "<b>"; })`)
+	b.await("all of it", `new Promise((done) => setTimeout(() => done(true)))`)
+	b.expect(`^a request to http://hakanai.test`)
+	b.expect(`ERR_CONNECTION_REFUSED`)
+	call(b, page.Navigate, page.NavigateParams{URL: "http://" + notSafe + ":1/"})
+	b.open("/")
 }

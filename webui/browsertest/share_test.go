@@ -132,13 +132,15 @@ func TestAClipboardWithoutASecretIsSaid(t *testing.T) {
 	s := serve(t, open...)
 	b := visit(s, "/share")
 	b.useClipboard()
-	for json, field := range map[string]string{
-		"a shopping list": "JSON", "[]": "JSON", `{"data":7}`: "data", `{"data":"eA==","restrictions":{"allowed_ip":["::1"]}}`: "restrictions",
-		`{"data":"eA==","restrictions":{"passphrase":"short"}}`: "passphrase",
+	const nothing = "There is nothing in the clipboard"
+	for json, problem := range map[string]string{
+		"a shopping list": nothing, "[]": nothing, `{"data":7}`: "“data”",
+		`{"data":"eA==","restrictions":{"allowed_ip":["::1"]}}`: "“restrictions”",
+		`{"data":"eA==","restrictions":{"passphrase":"short"}}`: "“passphrase”",
 	} {
 		b.setClipboard(json)
 		b.press("#paste")
-		b.wantText("#problem", "“"+field+"”")
+		b.wantText("#problem", problem)
 		if b.has("#preview") || b.has("#confirm") {
 			t.Errorf("%s can be confirmed", json)
 		}

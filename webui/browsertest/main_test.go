@@ -33,7 +33,7 @@ func run(m *testing.M) int {
 	if scratch, err = os.MkdirTemp("", "hakanai-browsertest"); err != nil {
 		panic(err)
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { _ = os.RemoveAll(scratch) }()
 	defer closeBrowser()
 	return m.Run()
 }

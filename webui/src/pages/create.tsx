@@ -59,6 +59,7 @@ function Form({ config, onSent }: { config: Config | null; onSent: (sent: Sent, 
   const [text, setText] = useState("");
   const [files, setFiles] = useState<File[]>([]);
   const [ttl, setTTL] = useState(day);
+  const [more, setMore] = useState(false); // protection is shown
   const [separateKey, setSeparateKey] = useState(false);
   const [typed, setTyped] = useState(nothingTyped);
   const [token, setToken] = useToken();
@@ -115,6 +116,7 @@ function Form({ config, onSent }: { config: Config | null; onSent: (sent: Sent, 
       restrictions = await readRestrictions(typed);
     } catch (error) {
       setRestrictionFault(error as RestrictionError);
+      setMore(true);
       setTimeout(() => document.getElementById((error as RestrictionError).kind)?.focus());
       return;
     }
@@ -147,7 +149,6 @@ function Form({ config, onSent }: { config: Config | null; onSent: (sent: Sent, 
   };
 
   const steps: Record<Step, string> = { packing: t.packing, sealing: t.sealing, uploading: t.uploading };
-  const restricted = Object.values(typed).some((value) => value.trim() !== "");
   return (
     <form id="create-form" onSubmit={(event) => void submit(event)} noValidate>
       <Compose
@@ -197,7 +198,7 @@ function Form({ config, onSent }: { config: Config | null; onSent: (sent: Sent, 
           }}
         />
       )}
-      <details id="more" open={restricted || separateKey || restrictionFault !== null}>
+      <details id="more" open={more} onToggle={(event) => setMore(event.currentTarget.open)}>
         <summary>{t.moreTitle}</summary>
         <label class="check">
           <input

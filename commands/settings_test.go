@@ -59,7 +59,11 @@ func TestEverySettingOfServeIsInATest(t *testing.T) {
 		tests.Write(text)
 	}
 	for _, o := range serveSettings(t) {
-		for _, text := range []string{strings.TrimPrefix(o.Names[0], "--"), o.Variables[0]} {
+		name := strings.TrimPrefix(o.Names[0], "--")
+		if strings.Contains(tests.String(), `byFlagAndVariable(t, "`+name+`"`) {
+			continue // which makes the variable's name of the flag's
+		}
+		for _, text := range []string{name, o.Variables[0]} {
 			if !regexp.MustCompile(`"(--)?` + text + `["=]`).MatchString(tests.String()) {
 				t.Errorf("no test sets %s", text)
 			}
@@ -99,8 +103,8 @@ func TestHelpOfServeIsInParts(t *testing.T) {
 	}
 }
 
-// byFlagAndVariable starts the program with settings (name, variable, value), once as flags and once as variables.
-func byFlagAndVariable(t *testing.T, flags []string, settings [][3]string, check func(t *testing.T, d *daemon)) {
+// asFlagsAndAsVariables starts the program with settings (name, variable, value), once as flags and once as variables.
+func asFlagsAndAsVariables(t *testing.T, flags []string, settings [][3]string, check func(t *testing.T, d *daemon)) {
 	t.Helper()
 	program, err := buildProgram()
 	if err != nil {
@@ -138,7 +142,7 @@ func TestTheServerListensWhereItIsTold(t *testing.T) {
 	listener.Close()
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	settings := [][3]string{{"port", "HAKANAI_PORT", port}, {"listen", "HAKANAI_LISTEN_ADDRESS", "127.0.0.2"}}
-	byFlagAndVariable(t, []string{"--data-dir", t.TempDir()}, settings, func(t *testing.T, d *daemon) {
+	asFlagsAndAsVariables(t, []string{"--data-dir", t.TempDir()}, settings, func(t *testing.T, d *daemon) {
 		if d.url != "http://127.0.0.2:"+port {
 			t.Errorf("it listens at %s", d.url)
 		}
@@ -155,7 +159,7 @@ func TestTheStoreIsWhereItIsTold(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	byFlagAndVariable(t, []string{"--port", "0"}, [][3]string{{"data-dir", "HAKANAI_DATA_DIR", dir}}, isThere)
+	asFlagsAndAsVariables(t, []string{"--port", "0"}, [][3]string{{"data-dir", "HAKANAI_DATA_DIR", dir}}, isThere)
 
 	for variables, want := range map[[2]string]string{
 		{"STATE_DIRECTORY=" + dir + ":/elsewhere", "XDG_STATE_HOME=/elsewhere"}: dir,
@@ -179,14 +183,14 @@ func TestTheStoreIsWhereItIsTold(t *testing.T) {
 func TestTheValkeyIsTheOneThatIsTold(t *testing.T) {
 	server := valkeytest.Standalone(t, nil)
 	settings := [][3]string{{"redis-dsn", "HAKANAI_REDIS_DSN", server.DSN()}}
-	byFlagAndVariable(t, []string{"--port", "0"}, settings, func(t *testing.T, d *daemon) {
+	asFlagsAndAsVariables(t, []string{"--port", "0"}, settings, func(t *testing.T, d *daemon) {
 		d.awaitReady()
 		if lines := d.logged("Valkey at " + server.Address()); len(lines) == 0 {
 			t.Errorf("it uses another:\n%s", strings.Join(d.logged(""), "\n"))
 		}
 	})
 	settings = append(settings, [3]string{"redis-wait-replicas", "HAKANAI_REDIS_WAIT_REPLICAS", "1"})
-	byFlagAndVariable(t, []string{"--port", "0"}, settings, func(t *testing.T, d *daemon) { // there is none
+	asFlagsAndAsVariables(t, []string{"--port", "0"}, settings, func(t *testing.T, d *daemon) { // there is none
 		storetest.Eventually(t, "it waits for a replica", func() bool {
 			return len(d.logged("0 replicas are connected to it, and 1 must confirm")) > 0
 		})
@@ -220,7 +224,7 @@ func TestThePagesAndTheLongestLifeAreAsTold(t *testing.T) {
 		{"privacy-file", "HAKANAI_PRIVACY_FILE", filepath.Join(dir, "privacy")},
 		{"max-ttl", "HAKANAI_MAX_TTL", "1h"}, {"allow-anonymous", "HAKANAI_ALLOW_ANONYMOUS", "true"},
 	}
-	byFlagAndVariable(t, []string{"--port", "0", "--data-dir", t.TempDir()}, settings, func(t *testing.T, d *daemon) {
+	asFlagsAndAsVariables(t, []string{"--port", "0", "--data-dir", t.TempDir()}, settings, func(t *testing.T, d *daemon) {
 		for _, name := range []string{"impressum", "privacy"} {
 			if a := d.ask(http.MethodGet, "/"+name+".txt", ""); a.status != http.StatusOK || a.body != "the text of "+name {
 				t.Errorf("/%s.txt is %d %s", name, a.status, a.body)
@@ -242,7 +246,7 @@ func TestTheOriginsThatAreToldMayUseTheAPI(t *testing.T) {
 		{"cors-allowed-origins", "HAKANAI_CORS_ALLOWED_ORIGINS", "https://App.example.com:443, http://localhost:3000"},
 		{"allow-anonymous", "HAKANAI_ALLOW_ANONYMOUS", "true"},
 	}
-	byFlagAndVariable(t, []string{"--port", "0", "--data-dir", t.TempDir()}, settings, func(t *testing.T, d *daemon) {
+	asFlagsAndAsVariables(t, []string{"--port", "0", "--data-dir", t.TempDir()}, settings, func(t *testing.T, d *daemon) {
 		for origin, want := range map[string]int{
 			"https://app.example.com": 200, "http://localhost:3000": 200, "https://evil.example": 403, "null": 403, "http://app.example.com": 403,
 		} {

@@ -108,8 +108,8 @@ func TestAClaimThatIsUndoneIsNotTold(t *testing.T) {
 
 // A caller who takes their time does not put off what is told of them.
 func TestALargeSecretIsToldOfWhenItBeginsToLeave(t *testing.T) {
-	s, told := tellingSite(t, func(s *Server) { s.uploadSizeLimit = 64 << 20 })
-	id := s.create(storetest.Bytes(32 << 20)) // more than the connection holds
+	s, told := tellingSite(t, func(s *Server) { s.uploadSizeLimit = 32 << 20 })
+	id := s.create(storetest.Bytes(16 << 20)) // more than the connection holds
 	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package commands
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -43,8 +44,11 @@ type settings map[string]string
 func defaultSettings(flags []cli.Flag) settings {
 	defaults := make(settings)
 	for _, flag := range flags {
-		if documented, ok := flag.(cli.DocGenerationFlag); ok {
-			defaults[flag.Names()[0]] = documented.GetValue()
+		switch f := flag.(type) {
+		case *cli.BoolFlag:
+			defaults[f.Name] = strconv.FormatBool(f.Value)
+		case cli.DocGenerationFlag:
+			defaults[flag.Names()[0]] = f.GetValue()
 		}
 	}
 	return defaults

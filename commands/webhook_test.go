@@ -3,6 +3,7 @@
 package commands
 
 import (
+	"bufio"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,9 +11,11 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -377,4 +380,58 @@ func TestAReceiversCertificateIsVerified(t *testing.T) {
 	trusting.leave()
 	receiver.next(t, 1)
 	trusting.stopAndCheckThat(t, receiver, 1)
+}
+
+// TestTheReceiverInTheDocsReceives runs what docs/webhooks.md shows.
+func TestTheReceiverInTheDocsReceives(t *testing.T) {
+	const key = "the-key-of-the-signature"
+	text, err := os.ReadFile("../docs/webhooks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, snippet, _ := strings.Cut(string(text), "```python\n")
+	snippet, _, found := strings.Cut(snippet, "```")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.Close()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	if !found || !strings.Contains(snippet, "9000") {
+		t.Fatal("there is no receiver in the docs")
+	}
+	receiver := exec.Command("python3", "-c", strings.Replace(snippet, "9000", port, 1))
+	receiver.Env = append(os.Environ(), "KEY="+key)
+	out, err := receiver.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := receiver.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = receiver.Wait() }()
+	defer func() { _ = receiver.Process.Kill() }()
+	storetest.Eventually(t, "the receiver listens", func() bool {
+		conn, err := net.Dial("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+	url := "http://127.0.0.1:" + port
+	d := startHooked(t, url, "--webhook-signing-key", key)
+	d.leave()
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() || !strings.Contains(lines.Text(), `"action":"Created"`) {
+		t.Errorf("it says %q", lines.Text())
+	}
+	if status := d.end(syscall.SIGTERM); status != 0 || len(d.logged("webhooks fail")) != 0 {
+		t.Errorf("the server ended with %d:\n%s", status, d.logged("webhooks fail"))
+	}
+
+	forger := startHooked(t, url, "--webhook-signing-key", "another-key-than-that")
+	forger.leave()
+	if status := forger.end(syscall.SIGTERM); status != 0 || len(forger.logged("answers with status 401")) != 1 {
+		t.Errorf("another key: the server ended with %d:\n%s", status, strings.Join(forger.logged(""), "\n"))
+	}
 }

@@ -41,7 +41,7 @@ func TestTheServerAnswersAsItDescribes(t *testing.T) {
 	}
 	d := startServe(t, []string{
 		"--data-dir", t.TempDir(), "--enable-admin-token", "--trusted-ip-ranges", guessers + "0/24," + admins + "0/24",
-		"--asn-header", "x-asn", "--impressum-file", impressum,
+		"--asn-header", "x-asn", "--cors-allowed-origins", "https://app.example.com", "--impressum-file", impressum,
 	})
 	f := newFuzzer(t, d, seed)
 	for range requests {
@@ -151,7 +151,7 @@ func newFuzzer(t *testing.T, d *daemon, seed uint64) *fuzzer {
 	for range 20 {
 		f.kept = append(f.kept, f.create(createsKept+`}`))
 	}
-	for range 2 {
+	for range 2 { // few, so that some are guessed at too often
 		f.guarded = append(f.guarded, f.create(createsKept+`,"restrictions":{"passphrase_hash":"`+passphrase+`"}}`))
 	}
 	return f
@@ -196,7 +196,7 @@ func (f *fuzzer) ask() {
 		err = fmt.Errorf("it is broken, and the answer is %d", status)
 	case err == nil && r.right && status != http.StatusOK && status != http.StatusNotImplemented:
 		err = fmt.Errorf("it is right, and the answer is %d", status)
-	case err == nil && status >= 500 && !(status == http.StatusNotImplemented && bytes.Contains(r.body, []byte("allowed_countries"))):
+	case err == nil && status >= 500 && (status != http.StatusNotImplemented || !bytes.Contains(r.body, []byte("allowed_countries"))):
 		err = fmt.Errorf("the answer is %d", status)
 	}
 	if err != nil {
@@ -219,6 +219,12 @@ func (f *fuzzer) request(operation fuzzed) *request {
 		r.target, r.right = "/assets/"+apitest.Pick(f.g, "x.js", "index.css", "..", "a%20b"), false
 	case strings.Contains(operation.path, "privacy"):
 		r.right = false // this server has none
+	case operation.method == http.MethodOptions:
+		r.right = false
+		if f.g.IntN(4) > 0 {
+			r.set("Access-Control-Request-Method", apitest.Pick(f.g, "GET", "POST", "DELETE", "PUT", "x"))
+			r.set("Access-Control-Request-Headers", apitest.Pick(f.g, "content-type", "x-hakanai-claim,range", "x-odd", ""))
+		}
 	}
 	if operation.RequestBody != nil {
 		r.body, _ = f.g.Body(operation.RequestBody.Value.Content["application/json"].Schema, 0)
@@ -303,22 +309,23 @@ func (f *fuzzer) breakRetrieval(r *request) {
 		r.set(api.ClaimHeader, apitest.Pick(f.g, f.claim(), strings.Map(printable, f.g.OddText())))
 		return
 	}
-	switch f.g.IntN(6) {
+	switch f.g.IntN(7) {
 	case 0:
 		f.breakPath(r)
-	case 1:
+	case 1, 2:
 		r.noPage = true
 		r.target = r.target[:strings.LastIndexByte(r.target, '/')+1] + apitest.Pick(f.g, f.guarded...)
 		if f.g.IntN(4) > 0 {
-			r.set(api.PassphraseHeader, strings.Map(printable, apitest.Pick(f.g, strings.Repeat("a", 64), strings.ToUpper(passphrase), passphrase[1:], f.g.OddText())))
+			r.set(api.PassphraseHeader, strings.Map(printable, apitest.Pick(
+				f.g, strings.Repeat("a", 64), strings.Repeat("b", 64), strings.Repeat("c", 64), strings.ToUpper(passphrase), passphrase[1:], f.g.OddText())))
 		}
-	case 2:
-		r.noPage = true
-		r.set(api.ClaimHeader, apitest.Pick(f.g, "", "x", f.claim()[1:], f.claim()+"A", f.claim()[1:]+"=", f.claim()[1:]+"B", strings.Map(printable, f.g.OddText())))
 	case 3:
 		r.noPage = true
-		r.set("Range", apitest.Pick(f.g, "bytes=0-0", "bytes=0-", "bytes=-1", "bytes=5-1", "bytes=0-1,3-4", "lines=1-2", "x"))
+		r.set(api.ClaimHeader, apitest.Pick(f.g, "", "x", f.claim()[1:], f.claim()+"A", f.claim()[1:]+"=", f.claim()[1:]+"B", strings.Map(printable, f.g.OddText())))
 	case 4:
+		r.noPage = true
+		r.set("Range", apitest.Pick(f.g, "bytes=0-0", "bytes=0-", "bytes=-1", "bytes=5-1", "bytes=0-1,3-4", "lines=1-2", "x"))
+	case 5:
 		if id := r.target[strings.LastIndexByte(r.target, '/')+1:]; f.g.IntN(2) == 0 {
 			r.target = strings.Replace(r.target, id, apitest.Pick(f.g, id[:35], id+"0", "urn:uuid:"+id, strings.ReplaceAll(id, "-", ""), "x", id[:35]+"g"), 1)
 			break
@@ -366,11 +373,23 @@ func (f *fuzzer) decorate(r *request) {
 	}
 	if f.g.IntN(4) == 0 {
 		r.set(
-			apitest.Pick(f.g, "X-Request-Id", "X-Asn", "If-None-Match", "If-Modified-Since", "Accept-Encoding", "Cookie", "Origin", "X-Odd", "X-Forwarded-Proto", "Accept-Language"),
+			apitest.Pick(f.g, "X-Request-Id", "X-Asn", "If-None-Match", "If-Modified-Since", "Accept-Encoding", "Cookie", "X-Odd", "X-Forwarded-Proto", "Accept-Language"),
 			strings.Map(printable, apitest.Pick(f.g, "https", "gzip", "*", "DE", f.g.OddText())))
+	}
+	if f.g.IntN(8) == 0 || r.method == http.MethodOptions {
+		f.asPage(r)
 	}
 	if f.g.IntN(4) == 0 {
 		r.target += apitest.Pick(f.g, "?", "?x", "?id=1&id=2", "?%zz", "?"+strings.Repeat("x", 2000), "?%00")
+	}
+}
+
+// asPage makes a request as the page of a site does.
+func (f *fuzzer) asPage(r *request) {
+	r.right = false // it may be any site
+	r.set("Origin", apitest.Pick(f.g, "https://app.example.com", "https://app.example.com", "https://app.example.com.evil.example", "null", "x", "http://x"))
+	if f.g.IntN(2) == 0 {
+		r.set("Sec-Fetch-Site", apitest.Pick(f.g, "cross-site", "same-site", "same-origin", "none", "x"))
 	}
 }
 

@@ -247,7 +247,7 @@ func (b *bodyReader) value(first byte) (raw []byte, err error) {
 	default:
 		raw, err = b.literal(raw)
 	}
-	if err == nil && !(json.Valid(raw) && utf8.Valid(raw)) { // encoding/json takes what is not UTF-8
+	if err == nil && (!json.Valid(raw) || !utf8.Valid(raw)) { // encoding/json takes what is not UTF-8
 		err = badRequest("the body is not JSON: a value is malformed")
 	}
 	return raw, err

@@ -39,8 +39,8 @@ type tag struct {
 }
 
 type pathItem struct {
-	Parameters              []parameter
-	Get, Head, Post, Delete *operation
+	Parameters                       []parameter
+	Get, Head, Post, Delete, Options *operation
 }
 
 type operation struct {

@@ -59,7 +59,7 @@ func (d *description) view() view {
 	}
 	for _, tag := range d.Tags {
 		v.Groups = append(v.Groups, viewGroup{
-			ID: strings.ToLower(tag.Name), Name: tag.Name, Description: tag.Description, Brief: tag.Brief, Operations: d.operations(tag.Name),
+			ID: strings.ReplaceAll(strings.ToLower(tag.Name), " ", "-"), Name: tag.Name, Description: tag.Description, Brief: tag.Brief, Operations: d.operations(tag.Name),
 		})
 	}
 	for _, s := range d.Components.Schemas {
@@ -91,6 +91,7 @@ func (d *description) operations(tag string) (list []viewOperation) {
 			*operation
 		}{
 			{http.MethodGet, item.Get}, {http.MethodPost, item.Post}, {http.MethodHead, item.Head}, {http.MethodDelete, item.Delete},
+			{http.MethodOptions, item.Options},
 		} {
 			switch {
 			case o.operation == nil || !slices.Contains(o.Tags, tag):

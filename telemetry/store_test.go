@@ -101,7 +101,7 @@ func TestEveryOperationIsMeasuredAndHasASpanBelowItsRequest(t *testing.T) {
 	if n := testutil.ToFloat64(m.created); n != 1 {
 		t.Errorf("%v secrets are counted", n)
 	}
-	if n := testutil.CollectAndCount(m.operations); n != 16 {
+	if n := testutil.CollectAndCount(m.operations); n != 17 {
 		t.Errorf("there are %d operations", n)
 	}
 }

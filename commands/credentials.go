@@ -18,6 +18,7 @@ import (
 const (
 	requirePassphraseVariable = "HAKANAI_REQUIRE_PASSPHRASE"
 	passphraseVariable        = "HAKANAI_PASSPHRASE" //nolint:gosec // the name of a variable
+	tokenVariable             = "HAKANAI_TOKEN"
 
 	// minPassphrase is the fewest characters that send lets a passphrase have.
 	minPassphrase = 8
@@ -34,7 +35,7 @@ func (p *program) refuseEmpty(*cli.Context) error {
 
 // readToken takes the token from the environment, else from a file. There is no flag for it.
 func (p *program) readToken(file string) (string, error) {
-	if token := strings.TrimSpace(os.Getenv("HAKANAI_TOKEN")); token != "" || file == "" {
+	if token := strings.TrimSpace(os.Getenv(tokenVariable)); token != "" || file == "" {
 		return token, nil
 	}
 	token, err := p.askFile(file, "token")

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -150,17 +151,26 @@ func (p *program) print(data []byte) error {
 	return nil
 }
 
+// withoutCredentials is an environment without what is for this program alone.
+func withoutCredentials(environment []string) []string {
+	return slices.DeleteFunc(environment, func(setting string) bool {
+		name, _, _ := strings.Cut(setting, "=")
+		return name == passphraseVariable || name == requirePassphraseVariable || name == tokenVariable
+	})
+}
+
 // run hands the secret to a command, and ends with its exit status.
 func (p *program) run(content crypto.Content, o getOptions) error {
 	command := exec.Command(o.command[0], o.command[1:]...) //nolint:gosec,noctx // the user's own; a signal is for the command
 	command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(content.Data), p.out, p.err
+	command.Env = withoutCredentials(os.Environ())
 	name := files.SafeName(content.Filename)
 	if o.variable != "" {
 		if bytes.IndexByte(content.Data, 0) >= 0 {
 			return p.rescue(content.Data, name, errors.New("a variable cannot hold the secret: it has a NUL byte"))
 		}
 		command.Stdin = p.in
-		command.Env = append(os.Environ(), o.variable+"="+strings.TrimSuffix(string(content.Data), "\n"))
+		command.Env = append(command.Env, o.variable+"="+strings.TrimSuffix(string(content.Data), "\n"))
 	}
 	// Of a terminal's interrupt the command hears itself; get has caught it already, and waits.
 	terminate := make(chan os.Signal, 1)

@@ -147,7 +147,7 @@ func explainGet(ctx context.Context, err error) error {
 		return withHint(err, "ask the sender to send it again")
 	case errors.Is(err, client.ErrUnreachable):
 		return withHint(err, "check the connection, and that the link is whole")
-	case errors.As(err, &status):
+	case errors.As(err, &status) && !errors.Is(err, client.ErrGateway):
 		return err
 	}
 	return withHint(err, unknown)

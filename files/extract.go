@@ -54,26 +54,39 @@ func Extract(dir string, archive []byte) (paths []string, err error) {
 		return nil, err
 	}
 	defer root.Close() //nolint:errcheck // the files in it have been synced
-	temporary := temporaryName()
-	if err := root.Mkdir(temporary, 0o700); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, root.RemoveAll(temporary)) }()
-	if err := unpack(root, temporary, entries, budget(len(archive))); err != nil {
-		return nil, err
-	}
-	if err := syncFiles(root, temporary); err != nil {
-		return nil, err
-	}
-	names, err := moveOut(root, temporary)
+	names, err := extract(root, entries, budget(len(archive)), (*os.File).Sync)
 	if err != nil {
 		return nil, err
 	}
-	syncDirectory(root)
 	for _, name := range names {
 		paths = append(paths, filepath.Join(dir, name))
 	}
 	return paths, nil
+}
+
+// extract unpacks the entries into the root, and returns the names of what is new there.
+func extract(root *os.Root, entries []entry, left int64, sync syncer) (names []string, err error) {
+	temporary := temporaryName()
+	if err := root.Mkdir(temporary, 0o700); err != nil {
+		return nil, err
+	}
+	defer func() {
+		// Once all has been moved out, the directory is empty: that it stays is no failure.
+		if remove := root.RemoveAll(temporary); err != nil {
+			err = errors.Join(err, remove)
+		}
+	}()
+	if err := unpack(root, temporary, entries, left); err != nil {
+		return nil, err
+	}
+	if err := syncTree(root, temporary, sync); err != nil {
+		return nil, err
+	}
+	if names, err = moveOut(root, temporary); err != nil {
+		return nil, err
+	}
+	syncDirectory(root, ".", sync)
+	return names, nil
 }
 
 // budget is how many bytes an archive of a size may unpack to.
@@ -203,18 +216,22 @@ func (e entry) write(root *os.Root, target string, left *int64) error {
 	return errors.Join(err, content.Close(), file.Close())
 }
 
-// syncFiles makes the files in a directory of the root last: all at once, which is faster than one after the other as
-// they are written.
-func syncFiles(root *os.Root, dir string) error {
+// syncTree makes a directory of the root and all that is in it last: all at once, which is faster than one after the
+// other as it is written.
+func syncTree(root *os.Root, dir string, sync syncer) error {
 	return fs.WalkDir(root.FS(), dir, func(name string, found fs.DirEntry, err error) error {
-		if err != nil || found.IsDir() {
+		if err != nil {
 			return err
+		}
+		if found.IsDir() {
+			syncDirectory(root, name, sync)
+			return nil
 		}
 		file, err := root.OpenFile(name, os.O_WRONLY, 0)
 		if err != nil {
 			return err
 		}
-		return errors.Join(file.Sync(), file.Close())
+		return errors.Join(sync(file), file.Close())
 	})
 }
 

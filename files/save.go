@@ -29,38 +29,50 @@ func Probe(dir string) error {
 	}
 	defer root.Close() //nolint:errcheck // nothing in it is to be kept
 	name := temporaryName()
-	return errors.Join(write(root, name, make([]byte, probeSize)), removeIfThere(root, name))
+	return errors.Join(write(root, name, make([]byte, probeSize), (*os.File).Sync), removeIfThere(root, name))
 }
 
-// Save writes a file into a directory, and returns its path. Where the name is taken, the time is added to it.
+// Save writes a file into a directory, and returns its path. Where the name is taken, the time is added to it. Then the
+// file is on disk, and so is its name, where the system can say so.
 func Save(dir, name string, data []byte) (path string, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return "", err
 	}
 	defer root.Close() //nolint:errcheck // the files in it have been synced
+	if name, err = save(root, name, data, (*os.File).Sync); err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, name), nil
+}
+
+// syncer makes a file or a directory last: (*os.File).Sync.
+type syncer func(*os.File) error
+
+// save writes a file into the root, and returns its name there.
+func save(root *os.Root, name string, data []byte, sync syncer) (free string, err error) {
 	temporary := temporaryName()
-	if err = write(root, temporary, data); err == nil {
-		name, err = firstFree(name, func(name string) error { return renameFile(root, temporary, name) })
+	if err = write(root, temporary, data, sync); err == nil {
+		free, err = firstFree(name, func(name string) error { return renameFile(root, temporary, name) })
 	}
 	if err != nil {
 		return "", errors.Join(err, removeIfThere(root, temporary))
 	}
-	syncDirectory(root)
-	return filepath.Join(dir, name), nil
+	syncDirectory(root, ".", sync)
+	return free, nil
 }
 
 // temporaryName is a file's until it is whole.
 func temporaryName() string { return ".hakanai-" + uuid.NewString() }
 
 // write writes and syncs a new file.
-func write(root *os.Root, name string, data []byte) error {
+func write(root *os.Root, name string, data []byte, sync syncer) error {
 	file, err := openNew(root, name)
 	if err != nil {
 		return err
 	}
 	_, err = file.Write(data)
-	return errors.Join(err, file.Sync(), file.Close())
+	return errors.Join(err, sync(file), file.Close())
 }
 
 // openNew makes a file for its owner alone. Error: fs.ErrExist.
@@ -69,9 +81,9 @@ func openNew(root *os.Root, name string) (*os.File, error) {
 }
 
 // syncDirectory makes the names of new files last, where the system can do that.
-func syncDirectory(root *os.Root) {
-	if dir, err := root.Open("."); err == nil {
-		_ = dir.Sync()
+func syncDirectory(root *os.Root, name string, sync syncer) {
+	if dir, err := root.Open(name); err == nil {
+		_ = sync(dir)
 		_ = dir.Close()
 	}
 }
@@ -102,13 +114,19 @@ func renameFile(root *os.Root, from, to string) error {
 	return takeName(root, from, to) // the file system has no links
 }
 
-// takeName takes a name, and then renames over what took it. Error: fs.ErrExist.
+// takeName takes a name, and then renames over what took it, or gives the name back. Error: fs.ErrExist.
 func takeName(root *os.Root, from, to string) error {
 	file, err := openNew(root, to)
 	if err != nil {
 		return err
 	}
-	return errors.Join(file.Close(), root.Rename(from, to))
+	if err = file.Close(); err == nil {
+		err = root.Rename(from, to)
+	}
+	if err != nil {
+		return errors.Join(err, removeIfThere(root, to))
+	}
+	return nil
 }
 
 // renameDirectory renames a directory to a name that is free. Error: fs.ErrExist.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -165,5 +166,86 @@ func TestWhereThereAreNoHardLinksANameIsTakenFirst(t *testing.T) {
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, "free")); err != nil || string(b) != "new" {
 		t.Errorf("it holds %q (%v)", b, err)
+	}
+}
+
+func TestANameThatCannotBeUsedIsGivenBack(t *testing.T) {
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if err := takeName(root, "nothing", "to"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("renaming nothing gives %v", err)
+	}
+	if left := names(t, dir); len(left) != 0 {
+		t.Errorf("%v is left", left)
+	}
+}
+
+// recorder writes down what is synced, and for the directory itself what is in it by then.
+func recorder(t *testing.T, dir string, synced *[]string) syncer {
+	temporary := regexp.MustCompile(`\.hakanai-[0-9a-f-]+`)
+	return func(file *os.File) error {
+		name, err := filepath.Rel(dir, file.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "." {
+			name = ". with " + strings.Join(names(t, dir), ", ")
+		}
+		*synced = append(*synced, temporary.ReplaceAllString(name, "temporary"))
+		return nil
+	}
+}
+
+func TestWhatIsNewIsOnDiskUnderItsName(t *testing.T) {
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	var synced []string
+	if _, err := save(root, "file", []byte("x"), recorder(t, dir, &synced)); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"temporary", ". with file"}; !slices.Equal(synced, want) {
+		t.Errorf("a file: %q, want %q", synced, want)
+	}
+	synced = nil
+	entries, err := readEntries(zipped(t, "a/b/c", "x", "a/d/", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := extract(root, entries, freeTotal, recorder(t, dir, &synced)); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"temporary", "temporary/a", "temporary/a/b", "temporary/a/b/c", "temporary/a/d", ". with temporary, a, file"}
+	if !slices.Equal(synced, want) {
+		t.Errorf("an archive: %q, want %q", synced, want)
+	}
+}
+
+func TestAnEmptyDirectoryThatStaysIsNoFailure(t *testing.T) {
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := readEntries(zipped(t, "file", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Once the directory itself is synced, only the removal is left, for which the root is closed.
+	found, err := extract(root, entries, freeTotal, func(file *os.File) error {
+		if name, err := filepath.Rel(dir, file.Name()); err == nil && name == "." {
+			return root.Close()
+		}
+		return nil
+	})
+	if err != nil || !slices.Equal(found, []string{"file"}) || len(names(t, dir)) != 2 {
+		t.Errorf("%q is unpacked, and there is %q (%v)", found, names(t, dir), err)
 	}
 }

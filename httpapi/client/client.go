@@ -54,6 +54,8 @@ type Client struct {
 	token         string
 	silence       time.Duration
 	maxCiphertext int64
+	patience      time.Duration // firstPatience
+	askTime       time.Duration // askTime
 	progress      func(done, total int64)
 	resuming      func(done, total int64, cause error)
 
@@ -72,6 +74,8 @@ func New(options Options) (*Client, error) {
 		token:         options.Token,
 		silence:       options.SilenceTimeout,
 		maxCiphertext: options.MaxCiphertext,
+		patience:      firstPatience,
+		askTime:       askTime,
 		progress:      options.Progress,
 		resuming:      options.Resuming,
 	}

@@ -25,6 +25,7 @@ var (
 	ErrTooLarge        = errors.New("the secret is larger than the server accepts")             // 413
 	ErrTooManyRequests = errors.New("the server has had too many requests")                     // 429
 	ErrUnsupported     = errors.New("the server does not offer what was asked for")             // 501
+	ErrGateway         = errors.New("a proxy has had no answer from the server")                // 502, 504
 	ErrUnavailable     = errors.New("the server is not available just now")                     // 503
 	ErrStoreFull       = errors.New("the server has no room left")                              // 507
 )
@@ -47,6 +48,8 @@ func sentinel(status int) error {
 		return ErrTooManyRequests
 	case http.StatusNotImplemented:
 		return ErrUnsupported
+	case http.StatusBadGateway, http.StatusGatewayTimeout:
+		return ErrGateway
 	case http.StatusServiceUnavailable:
 		return ErrUnavailable
 	case http.StatusInsufficientStorage:

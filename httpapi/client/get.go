@@ -59,8 +59,8 @@ func (c *Client) Get(ctx context.Context, id uuid.UUID, passphraseHash string) (
 
 // readCiphertext decodes an answer as it comes. Memory grows with what has come, whatever the header says will.
 func (c *Client) readCiphertext(body io.Reader) ([]byte, error) {
-	// A lone line end after the text is forgiven; base64's decoder skips line ends anywhere.
-	decoder := base64.NewDecoder(base64.StdEncoding.Strict(), body)
+	// A lone line end after the text is forgiven; base64's decoder skips line ends anywhere, and would skip them for ever.
+	decoder := base64.NewDecoder(base64.StdEncoding.Strict(), &boundedText{body, c.maxText()})
 	var ciphertext bytes.Buffer
 	n, err := io.Copy(&ciphertext, io.LimitReader(decoder, c.maxCiphertext+1))
 	var corrupt base64.CorruptInputError
@@ -77,4 +77,21 @@ func (c *Client) readCiphertext(body io.Reader) ([]byte, error) {
 		return nil, fmt.Errorf("%w (the answer is empty)", ErrInterrupted)
 	}
 	return ciphertext.Bytes(), nil
+}
+
+// maxText is how long an answer's text may be: twice its ciphertext leaves more room for line ends than anybody needs.
+func (c *Client) maxText() int64 { return 2*c.maxCiphertext + 1<<10 }
+
+// boundedText gives what may come of an answer, and then ErrTooLong.
+type boundedText struct {
+	io.Reader
+	left int64
+}
+
+func (b *boundedText) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, ErrTooLong
+	}
+	return n, err
 }

@@ -16,10 +16,12 @@ import (
 const (
 	// firstPatience is how long a first request that had no answer is repeated: a server's shortest lease.
 	firstPatience = time.Minute
-	// maxAsked is how often a server is asked whether it knows leases.
-	maxAsked = 5
+	// askTime is how long a server is asked whether it knows leases.
+	askTime  = 10 * time.Second
 	minPause = 200 * time.Millisecond
 	maxPause = 5 * time.Second
+	// maxLease bounds what a server says of its lease, in seconds.
+	maxLease = 60 * 60
 	// endTime bounds the end of a lease, which ends by itself.
 	endTime = 10 * time.Second
 )
@@ -35,68 +37,106 @@ type retrieval struct {
 
 	watch         *watch
 	body          io.ReadCloser
-	leased        bool      // the server lets the same value come back
-	until         time.Time // when the lease ends
-	offset, total int64     // of the answer's text, bytes; total is -1 if nobody knows
+	repeating     bool          // a request before may have claimed the secret
+	leased        bool          // the server lets the same value come back
+	until         time.Time     // when the lease ends
+	pause         time.Duration // before the last repetition; 0 when bytes have arrived since
+	offset, total int64         // of the answer's text, bytes; total is -1 if nobody knows
 }
 
 // open makes the first request. One that had no answer may have claimed the secret: it is repeated, if the server says that
 // it knows leases. One that the server refuses is over.
 func (r *retrieval) open() error {
-	r.until = time.Now().Add(firstPatience)
+	r.until = time.Now().Add(r.client.patience)
 	err := r.request()
-	if answered(err) || errors.Is(err, ErrUnreachable) || r.ctx.Err() != nil {
+	if r.final(err) || r.ctx.Err() != nil {
 		return err
 	}
-	for range maxAsked { // the line may be as bad for this question
-		config, configErr := r.client.Config(r.ctx)
-		switch {
-		case configErr == nil && config.Features.Leases:
-			return r.again(err)
-		case answered(configErr):
-			return err
-		}
-		if pauseErr := r.pause(minPause); pauseErr != nil {
-			return pauseErr
-		}
+	r.repeating = true
+	if r.hasLeases() {
+		return r.again(err)
+	}
+	if r.ctx.Err() != nil {
+		return context.Cause(r.ctx)
 	}
 	return err
 }
 
-// pause waits. Error: the context's.
-func (r *retrieval) pause(d time.Duration) error {
+// hasLeases asks the server whether it knows leases: more than once, since the line may be as bad for this question, but
+// all of it within a bounded time.
+func (r *retrieval) hasLeases() bool {
+	ctx, cancel := context.WithTimeout(r.ctx, r.client.askTime)
+	defer cancel()
+	for pause := minPause; ; pause *= 2 {
+		config, err := r.client.Config(ctx)
+		if r.final(err) {
+			return err == nil && config.Features.Leases
+		}
+		if wait(ctx, pause) != nil {
+			return false
+		}
+	}
+}
+
+// wait waits. Error: the context's.
+func wait(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
 		return nil
-	case <-r.ctx.Done():
-		return context.Cause(r.ctx)
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
-// answered tells whether a request had an answer, or can have none.
-func answered(err error) bool {
+// final tells whether what came of a request is the last word. As long as the secret cannot have been claimed, that is
+// every answer but a proxy's that has waited for one in vain. Later it is only what the server itself says of the secret
+// or the request: whatever else comes, a server that restarts or a proxy in its way, may pass before the lease does.
+func (r *retrieval) final(err error) bool {
 	var status *StatusError
 	var redirect *RedirectError
-	return err == nil || errors.As(err, &status) || errors.As(err, &redirect)
+	switch {
+	case err == nil, errors.As(err, &redirect), errors.Is(err, ErrInterrupted):
+		return true
+	case !errors.As(err, &status):
+		return !r.repeating && errors.Is(err, ErrUnreachable)
+	case !r.repeating:
+		return !errors.Is(err, ErrGateway)
+	}
+	switch status.Status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusGone,
+		http.StatusRequestedRangeNotSatisfiable:
+		return true
+	}
+	return false
 }
 
-// again repeats the request, at growing intervals, until it has an answer or the lease is over. A server that is not
-// available just now may be so later. cause is why.
+// again repeats the request until it has a final answer, or the lease is over. cause is why; it is the error when the time
+// is over, since what came of the last repetition says nothing about the secret.
 func (r *retrieval) again(cause error) error {
-	err := cause
-	for pause := minPause; ; pause = min(2*pause, maxPause) {
+	r.repeating = true
+	for err := cause; ; {
 		r.close()
+		if r.ctx.Err() != nil {
+			return context.Cause(r.ctx)
+		}
+		pause := r.nextPause()
 		if time.Now().Add(pause).After(r.until) {
-			return err
+			return cause
 		}
 		r.client.resuming(r.offset, r.total, err)
-		if err := r.pause(pause); err != nil {
+		if err := wait(r.ctx, pause); err != nil {
 			return err
 		}
-		if err = r.request(); answered(err) && !errors.Is(err, ErrUnavailable) {
+		if err = r.request(); r.final(err) {
 			return err
 		}
 	}
+}
+
+// nextPause is how long to wait before the next request: longer each time, until bytes arrive.
+func (r *retrieval) nextPause() time.Duration {
+	r.pause = min(max(2*r.pause, minPause), maxPause)
+	return r.pause
 }
 
 // request asks for what is left of the answer.
@@ -121,7 +161,7 @@ func (r *retrieval) request() error {
 	}
 	r.body = response.Body
 	if seconds, err := strconv.Atoi(response.Header.Get(api.LeaseHeader)); err == nil && seconds > 0 {
-		r.leased, r.until = true, time.Now().Add(time.Duration(seconds)*time.Second)
+		r.leased, r.until = true, time.Now().Add(time.Duration(min(seconds, maxLease))*time.Second)
 	}
 	return r.position(response)
 }
@@ -154,6 +194,7 @@ func (r *retrieval) Read(p []byte) (int, error) {
 		r.client.progress(r.offset, r.total)
 		switch {
 		case n > 0:
+			r.pause = 0
 			return n, nil
 		case err == nil:
 			continue
@@ -163,12 +204,14 @@ func (r *retrieval) Read(p []byte) (int, error) {
 		if cause := context.Cause(r.watch.ctx); cause != nil {
 			err = cause
 		}
-		if r.leased && r.ctx.Err() == nil {
+		if r.leased {
 			err = r.again(err)
 		}
 		switch {
 		case err == nil:
-		case answered(err): // what the server says now is about the rest, not about the secret
+		case errors.Is(err, ErrInterrupted):
+			return 0, err
+		case r.final(err): // what the server says now is about the rest, not about the secret
 			return 0, fmt.Errorf("%w (%s)", ErrInterrupted, err) //nolint:errorlint // see above
 		default:
 			return 0, fmt.Errorf("%w (%w)", ErrInterrupted, err)

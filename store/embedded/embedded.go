@@ -52,6 +52,7 @@ type Store struct {
 	blobs   *blobs
 	reserve *reserve
 	writer  *writer
+	doomed  doomed
 
 	secrets, tokens atomic.Int64 // live ones
 

@@ -31,9 +31,9 @@ func (s *Store) sweep(ctx context.Context) {
 		case <-tick.C:
 		}
 		err := s.removeEnded(ctx)
-		if err == nil && time.Since(noted) >= noteClockEvery && s.secrets.Load() > 0 {
+		if time.Since(noted) >= noteClockEvery && s.secrets.Load() > 0 {
 			noted = time.Now()
-			err = s.Check(ctx)
+			err = errors.Join(err, s.Check(ctx))
 		}
 		if err != nil && ctx.Err() == nil {
 			s.report(fmt.Errorf("removing what has expired: %w", err))
@@ -41,12 +41,14 @@ func (s *Store) sweep(ctx context.Context) {
 	}
 }
 
-// removeEnded removes all that has ended by the time that is certain, a bounded number a transaction.
+// removeEnded removes all that has ended by the time that is certain, a bounded number a transaction. A ciphertext that
+// cannot be destroyed is no reason to keep others.
 func (s *Store) removeEnded(ctx context.Context) error {
+	failed := s.destroyAll(s.doomed.take())
 	for ctx.Err() == nil {
 		due, err := s.anyDue()
 		if err != nil || !due {
-			return err
+			return errors.Join(failed, err)
 		}
 		var gone []name
 		var secrets, tokens int64 // fewer secrets, and as many tokens
@@ -55,18 +57,14 @@ func (s *Store) removeEnded(ctx context.Context) error {
 			return err
 		}})
 		if err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
 		s.secrets.Add(-secrets)
 		s.ended(int(secrets))
 		s.tokens.Store(tokens)
-		for _, n := range gone {
-			if err := s.blobs.destroy(n); err != nil {
-				return err
-			}
-		}
+		failed = errors.Join(failed, s.destroyAll(gone))
 	}
-	return nil
+	return failed
 }
 
 // anyDue looks at the one end that comes first.

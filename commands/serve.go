@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"os/signal"
 	"strconv"
 	"syscall"
@@ -63,7 +64,7 @@ func (p *program) serveCommand() *cli.Command {
 			if options.webhook, err = hooks.read(c); err != nil {
 				return err
 			}
-			options.changed = defaults.changed(c)
+			options.changed, options.stray = defaults.changed(c), strayVariables(c, os.Environ())
 			return p.serve(c.Context, options)
 		},
 	}
@@ -104,6 +105,7 @@ type serveOptions struct {
 	server    httpapi.Options // without Store, Notify and what observes
 	webhook   webhook.Options // without URL: none
 	changed   settings        // what is not a default, to be shown
+	stray     []string        // variables of the environment that are no settings
 }
 
 // serve runs the server until it is told to stop. The first signal stops it gently, a second one at once.
@@ -122,6 +124,9 @@ func (p *program) serve(ctx context.Context, options serveOptions) (err error) {
 	defer observers.exporter.Close()
 	log := observers.log
 	log.Info().Str("version", release()).Any("settings", options.changed).Msg("starting")
+	if len(options.stray) > 0 {
+		log.Warn().Strs("variables", options.stray).Msg("the environment has variables that look like settings and are none")
+	}
 	secrets, err := options.store.openObserved(observers, refuse)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"hakanai/store/valkey"
+	"hakanai/telemetry"
 )
 
 // category is a part of serve's settings.
@@ -69,7 +71,33 @@ func (defaults settings) changed(c *cli.Context) settings {
 		}
 		changed[name] = value
 	}
+	if os.Getenv(telemetry.EndpointVariable) != "" { // it has no flag
+		changed[telemetry.EndpointVariable] = "set"
+	}
 	return changed
+}
+
+// strayVariables are those of the environment that look like settings and are none: somebody has mistyped them. What
+// Kubernetes makes of a service that is called hakanai is not meant for the server.
+func strayVariables(c *cli.Context, environment []string) (stray []string) {
+	known := []string{"HAKANAI_TOKEN", "HAKANAI_SERVICE_HOST", "HAKANAI_SERVICE_PORT"}
+	var collect func(commands []*cli.Command)
+	collect = func(commands []*cli.Command) {
+		for _, command := range commands {
+			collect(command.Subcommands)
+			for _, o := range options(command.Flags) {
+				known = append(known, o.Variables...)
+			}
+		}
+	}
+	collect(c.App.Commands)
+	for _, entry := range environment {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, "HAKANAI_") && !strings.HasPrefix(name, "HAKANAI_PORT_") && !slices.Contains(known, name) {
+			stray = append(stray, name)
+		}
+	}
+	return stray
 }
 
 // plainSettings are the texts that hold no secret.

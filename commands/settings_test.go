@@ -321,6 +321,33 @@ func TestTheStartSaysWhatIsNotADefault(t *testing.T) {
 	}
 }
 
+func TestAVariableThatIsNoSettingIsNamed(t *testing.T) {
+	for _, name := range []string{"HAKANAI_WEBHOOK_URLS", "HAKANAI_TRUSTED_PROXY", "HAKANAI_TOKEN", "HAKANAI_SERVER", "HAKANAI_PORT_8080_TCP", "OTHER"} {
+		t.Setenv(name, "hunter2")
+	}
+	d := startDaemon(t, t.TempDir())
+	lines := d.logged("look like settings and are none")
+	if len(lines) != 1 || !strings.Contains(lines[0], "HAKANAI_WEBHOOK_URLS") || !strings.Contains(lines[0], "HAKANAI_TRUSTED_PROXY") {
+		t.Fatalf("it says %s", lines)
+	}
+	for _, text := range []string{"HAKANAI_TOKEN", "HAKANAI_SERVER", "8080_TCP", "OTHER", "hunter2"} {
+		if strings.Contains(lines[0], text) {
+			t.Errorf("it says %s", lines[0])
+		}
+	}
+	d.end(syscall.SIGTERM)
+}
+
+func TestTheCollectorIsASettingToo(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1/hunter2")
+	d := startDaemon(t, t.TempDir())
+	if got := d.startLine().Settings["OTEL_EXPORTER_OTLP_ENDPOINT"]; got != "set" {
+		t.Errorf("it is %q", got)
+	}
+	_ = d.cmd.Process.Kill()
+	_ = d.cmd.Wait()
+}
+
 // A text that nobody has decided to show is not shown.
 func TestOfSettingsThatAreTextsThoseAreShownThatHoldNoSecret(t *testing.T) {
 	for _, flag := range (&program{}).serveCommand().Flags {

@@ -26,20 +26,22 @@ import (
 )
 
 // buildProgram builds the real, static binary once, as it is shipped.
-var buildProgram = sync.OnceValues(func() (string, error) {
+var buildProgram = sync.OnceValues(func() (string, error) { return build(os.Getenv("HAKANAI_TEST_TAGS")) }) // see task prove
+
+func build(tags string) (string, error) {
 	dir, err := os.MkdirTemp("", "hakanai-build")
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, "hakanai")
-	build := exec.Command("go", "build", "-trimpath", "-tags", os.Getenv("HAKANAI_TEST_TAGS"), "-o", path, "hakanai") // see task prove
+	build := exec.Command("go", "build", "-trimpath", "-tags", tags, "-o", path, "hakanai")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := build.CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("building: %w: %s", err, out)
 	}
 	return path, err
-})
+}
 
 // daemon is a real `hakanai serve`.
 type daemon struct {
@@ -71,6 +73,12 @@ func startServe(t testing.TB, flags []string, prefix ...string) *daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startProgram(t, program, flags, prefix...)
+}
+
+// startProgram is startServe for a program that was built in another way.
+func startProgram(t testing.TB, program string, flags []string, prefix ...string) *daemon {
+	t.Helper()
 	args := slices.Concat(prefix, []string{program, "serve", "--port", "0"}, flags)
 	return start(t, exec.Command(args[0], args[1:]...))
 }

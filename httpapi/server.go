@@ -231,6 +231,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler) // net/http's way to cut the connection
 		}
 	}()
+	s.planted(w, r)
 	if r.ContentLength != 0 { // a body that nobody reads must not keep net/http waiting for its end
 		_ = http.NewResponseController(rw).SetReadDeadline(w.start.Add(readHeaderTimeout))
 	}

@@ -13,6 +13,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -96,6 +97,9 @@ type leakTest struct {
 	canaries  canaries
 	collector *telemetrytest.Collector
 	headers   []string // with a canary each
+
+	mu    sync.Mutex
+	hooks strings.Builder // bodies of webhooks
 }
 
 // startLeakTest starts a server that says and exports all that it can.
@@ -109,7 +113,17 @@ func startLeakTest(t *testing.T, c canaries, place []string) *leakTest {
 	exportTo(t, collector.Endpoint(telemetrytest.HTTP), telemetrytest.HTTP)
 	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer "+c.add("the collector's token", "canary-collector-token"))
 	l := &leakTest{canaries: c, collector: collector}
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body) // what is missing is missed
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.hooks.Write(body)
+	}))
+	t.Cleanup(receiver.Close)
+	t.Setenv("HAKANAI_WEBHOOK_TOKEN", c.add("the webhook's token", "canary-webhook-token"))
+	t.Setenv("HAKANAI_WEBHOOK_SIGNING_KEY", c.add("the webhook's key", "canary-webhook-signing-key"))
 	l.daemon = startProgram(t, program, append(place,
+		"--webhook-url", receiver.URL+"/"+c.add("the webhook's path", "canary-webhook-path"), "--webhook-allow-private",
 		"--log-level", "debug", "--metrics-listen", "127.0.0.1:0", "--enable-admin-token", "--trusted-ip-ranges", "198.51.100.0/24",
 		"--country-header", "cf-ipcountry", "--asn-header", "x-asn"))
 	l.awaitReady()
@@ -118,7 +132,7 @@ func startLeakTest(t *testing.T, c canaries, place []string) *leakTest {
 	c.addValue("the admin token", admin)
 	l.headers = []string{"Cf-Ipcountry", "DE", "X-Asn", "64500"}
 	for _, name := range []string{
-		"User-Agent", "Referer", "Origin", "Cookie", "Proxy-Authorization", "X-Request-Id", "Accept-Language", "If-None-Match",
+		"User-Agent", "Referer", "Cookie", "Proxy-Authorization", "X-Request-Id", "Accept-Language", "If-None-Match",
 		"X-Real-Ip", "Forwarded", "Tracestate", "Baggage", "X-Other",
 	} {
 		l.headers = append(l.headers, name, c.add("the header "+name, "canary-"+strings.ToLower(name)))
@@ -164,7 +178,7 @@ func (l *leakTest) everywhere(ids ...string) {
 				path += query
 			}
 			l.send(method, path, body, "Authorization", "Bearer "+token, api.PassphraseHeader, guess, api.ClaimHeader, claim)
-			l.send(method, path, body, "Accept", "text/html")
+			l.send(method, path, body, "Accept", "text/html", "Origin", c.add("the origin", "https://canary-origin.example"))
 			l.send(method, path, body, "X-Planted", "panic", "Authorization", "Bearer "+token)
 		}
 	}
@@ -258,7 +272,27 @@ func (l *leakTest) told() map[string]string {
 	if status := l.end(syscall.SIGTERM); status != 0 {
 		l.t.Errorf("the server ended with %d", status)
 	}
-	return map[string]string{"the log": l.printed(), "the metrics": metrics, "the collector": l.collector.Text()}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return map[string]string{
+		"the log": l.printed(), "the metrics": metrics, "the collector": l.collector.Text(), toldToReceivers: l.hooks.String(),
+	}
+}
+
+// toldToReceivers is what webhooks tell: ids, and the headers that were chosen, on purpose.
+const toldToReceivers = "the webhooks"
+
+func (c canaries) forReceivers() canaries {
+	left := maps.Clone(c)
+	for name := range c {
+		if strings.Contains(name, " id ") {
+			delete(left, name)
+		}
+	}
+	for _, name := range []string{"the header User-Agent", "the header X-Request-Id", "the header X-Real-Ip", "the address", "the path"} {
+		delete(left, name)
+	}
+	return left
 }
 
 func wantNoCanary(t *testing.T, c canaries, where, text string) {
@@ -303,7 +337,11 @@ func checkTold(t *testing.T, l *leakTest, told map[string]string) {
 		if len(text) < 1000 {
 			t.Errorf("%s says next to nothing: %s", where, text)
 		}
-		wantNoCanary(t, l.canaries, where, text)
+		c := l.canaries
+		if where == toldToReceivers {
+			c = c.forReceivers()
+		}
+		wantNoCanary(t, c, where, text)
 	}
 	requests := 0
 	for _, text := range l.logged("{") {
@@ -386,6 +424,7 @@ func TestALeakIsFound(t *testing.T) {
 		l.send("GET", api.LinkPath+"/"+id, "", "X-Planted", where)
 	}
 	told := l.told()
+	delete(told, toldToReceivers) // there was nothing to tell
 	if err := os.WriteFile(filepath.Join(dir, "planted"), []byte("before "+id+" after"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -169,7 +169,7 @@ func (b *bodyReader) fill() error {
 			return io.ErrUnexpectedEOF
 		}
 		if err != nil {
-			return fmt.Errorf("%w: reading the body: %w", errCaller, err)
+			return callerFailed("reading the body", err)
 		}
 	}
 	return io.ErrNoProgress

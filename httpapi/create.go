@@ -102,7 +102,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, draft io.Write
 	if errors.Is(err, errOverBound) {
 		return createBody{}, tooLargeFor(limit)
 	}
-	return request, err
+	return request, bodyFailed(err)
 }
 
 func tooLargeFor(limit int64) error {

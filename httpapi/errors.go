@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -40,6 +42,24 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, status int, text s
 
 // errCaller says that the caller's connection failed: nobody is there to be answered, and the store is not to blame.
 var errCaller = errors.New("the caller's connection failed")
+
+// callerFailed is errCaller with a reason. The addresses of the connection, which are in errors of package net, are left out.
+func callerFailed(doing string, err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	return fmt.Errorf("%w: %s: %w", errCaller, doing, err)
+}
+
+// bodyFailed is the error of a body that could not be read to its end. The end of something else, such as a file of the
+// store, is none of the caller's.
+func bodyFailed(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return badRequest("the body ends too early")
+	}
+	return err
+}
 
 // requestError is an error that is the caller's: its text is the answer.
 type requestError struct {
@@ -81,8 +101,6 @@ func (s *Server) failWith(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, os.ErrDeadlineExceeded): // the caller's: a store that answers too late is down
 		w.Header().Set("Connection", "close")
 		s.fail(w, r, http.StatusRequestTimeout, "the request came too slowly")
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		s.fail(w, r, http.StatusBadRequest, "the body ends too early")
 	case errors.Is(err, context.Canceled), errors.Is(err, errCaller):
 		s.fail(w, r, http.StatusServiceUnavailable, "the caller has gone away: nothing was done")
 	case errors.Is(err, store.ErrClockJump):

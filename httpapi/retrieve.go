@@ -166,9 +166,6 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, claim store.Cla
 		}
 	}
 	err := s.send(w, r, claim, begun)
-	if claim.First() && (err == nil || sent() > before) {
-		s.metrics.Retrieved()
-	}
 	if err == nil {
 		tell()
 		if err := claim.Release(); err != nil {
@@ -232,13 +229,13 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, claim store.Claim,
 			begin(w, claim, part, length, partial)
 		}
 		if err := pace.write(w, text); err != nil {
-			return fmt.Errorf("%w: sending a secret: %w", errCaller, err)
+			return callerFailed("sending a secret", err)
 		}
 		begun()
 		at += int64(len(text))
 	}
 	if err := pace.flush(); err != nil {
-		return fmt.Errorf("%w: sending a secret: %w", errCaller, err)
+		return callerFailed("sending a secret", err)
 	}
 	return nil
 }

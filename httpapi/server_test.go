@@ -618,6 +618,10 @@ func TestAClaimIsNotUndoneOnceAByteHasLeft(t *testing.T) {
 			t.Errorf("it is %d", status)
 		}
 	}
+	s.close()
+	if log := s.log.String(); !strings.Contains(log, "lost on its way") || strings.Contains(log, "127.0.0.1") {
+		t.Errorf("the log says\n%s", log)
+	}
 }
 
 func TestSlowCallersDoNotHoldUpOthers(t *testing.T) {

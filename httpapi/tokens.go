@@ -204,7 +204,7 @@ func readTokenRequest(body io.Reader) (token store.Token, err error) {
 	malformed := badRequest("the body must be JSON such as {\"upload_size_limit\": 1048576, \"ttl_seconds\": 86400}")
 	raw, err := io.ReadAll(io.LimitReader(body, maxTokenRequest+1))
 	if err != nil {
-		return token, fmt.Errorf("%w: reading the body: %w", errCaller, err)
+		return token, bodyFailed(callerFailed("reading the body", err))
 	}
 	var request api.TokenRequest
 	if len(raw) > maxTokenRequest || readObject(raw, &request, []string{"upload_size_limit", "ttl_seconds"}) != nil {

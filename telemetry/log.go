@@ -17,8 +17,8 @@ func LogFields() []string {
 	return []string{
 		zerolog.TimestampFieldName, zerolog.LevelFieldName, zerolog.MessageFieldName, zerolog.ErrorFieldName,
 		"method", "route", "status", "bytes", "ms", "request_id", "trace_id", "span_id", "secret", "secret_id", // of requests
-		"stack",                                  // of a panic
-		"address", "metrics", "store", "version", // of the start
+		"stack",                                              // of a panic
+		"address", "metrics", "settings", "store", "version", // of the start
 		"finding", // of Valkey's settings
 	}
 }
@@ -98,6 +98,10 @@ func attributeValue(value any) attribute.Value {
 		}
 		if fraction, err := value.Float64(); err == nil {
 			return attribute.Float64Value(fraction)
+		}
+	case map[string]any: // the settings
+		if text, err := json.Marshal(value); err == nil {
+			return attribute.StringValue(string(text))
 		}
 	}
 	return attribute.Value{}

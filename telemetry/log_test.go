@@ -27,6 +27,7 @@ func TestLinesArePassedOnWithTheFieldsThatAreAllowed(t *testing.T) {
 	log := zerolog.New(writer).With().Timestamp().Logger()
 	log.Warn().Str("route", "/s/{id}").Int("status", 404).Float64("ms", 1.5).Err(errors.New("odd")).
 		Str("trace_id", someTrace).Str("span_id", someSpan).
+		Interface("settings", map[string]string{"port": "1"}).
 		Str("path", "canary").Str("token", "canary").Interface("headers", map[string]string{"a": "canary"}).
 		Msg("request")
 	if len(kept.records) != 1 {
@@ -44,7 +45,7 @@ func TestLinesArePassedOnWithTheFieldsThatAreAllowed(t *testing.T) {
 		got[string(a.Key)] = a.Value.AsInterface()
 		return true
 	})
-	want := map[string]any{"route": "/s/{id}", "status": int64(404), "ms": 1.5, "error": "odd"}
+	want := map[string]any{"route": "/s/{id}", "status": int64(404), "ms": 1.5, "error": "odd", "settings": `{"port":"1"}`}
 	for name, value := range want {
 		if got[name] != value {
 			t.Errorf("%s is %v, want %v", name, got[name], value)

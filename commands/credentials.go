@@ -18,7 +18,7 @@ import (
 const (
 	requirePassphraseVariable = "HAKANAI_REQUIRE_PASSPHRASE"
 	passphraseVariable        = "HAKANAI_PASSPHRASE" //nolint:gosec // the name of a variable
-	tokenVariable             = "HAKANAI_TOKEN"
+	tokenVariable             = "HAKANAI_TOKEN"      //nolint:gosec // likewise
 
 	// minPassphrase is the fewest characters that send lets a passphrase have.
 	minPassphrase = 8

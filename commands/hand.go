@@ -172,7 +172,7 @@ func (p *program) run(content crypto.Content, o getOptions) error {
 		command.Stdin = p.in
 		command.Env = append(command.Env, o.variable+"="+strings.TrimSuffix(string(content.Data), "\n"))
 	}
-	// Of a terminal's interrupt the command hears itself; get has caught it already, and waits.
+	// Of what comes from a terminal, an interrupt or its end, the command hears itself; get has caught it, and waits.
 	terminate := make(chan os.Signal, 1)
 	signal.Notify(terminate, syscall.SIGTERM)
 	defer signal.Stop(terminate)

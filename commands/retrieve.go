@@ -60,16 +60,19 @@ func (p *program) get(ctx context.Context, o getOptions) error {
 		return usageError("%w", err)
 	}
 	p.warnUnencrypted(o.link.Server)
+	// What would end the program ends the retrieval. Once the secret is here, it does not end what must be done with it.
+	ctx, stop := signal.NotifyContext(ctx, endings()...)
+	defer stop()
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a reader that is gone is an error to be dealt with
 	if !o.toStdout && !o.exec {
 		if err := files.Probe(o.dir); err != nil {
 			return withHint(&failure{err: fmt.Errorf("a file could not be saved: %w", err), status: statusFailed},
 				"the secret has not been retrieved; choose a place with --output-dir, or use --to-stdout")
 		}
 	}
-	// An interrupt ends the retrieval. Once the secret is here, it does not end what must be done with it.
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a reader that is gone is an error to be dealt with
+	if ctx.Err() != nil {
+		return explainGet(ctx, errInterrupted)
+	}
 	retrieved, err := p.retrieve(ctx, server, o)
 	bar.end()
 	if err != nil {
@@ -84,6 +87,18 @@ func (p *program) get(ctx context.Context, o getOptions) error {
 	err = p.hand(content, o)
 	_ = retrieved.Done(context.WithoutCancel(ctx)) // if it is not told, the server finds out when its lease ends
 	return err
+}
+
+// endings are the signals by which a person, a terminal that closes or a service manager ends the program. What nohup has
+// it ignore stays ignored.
+func endings() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGQUIT} {
+		if !signal.Ignored(s) {
+			signals = append(signals, s)
+		}
+	}
+	return signals
 }
 
 // continuing says that a connection broke, and that it is not over.

@@ -258,7 +258,11 @@ func (s *Store) End(ctx context.Context, id store.ID, claimant store.Claimant) e
 	if err != nil {
 		return err
 	}
-	return s.blobs.destroy(n)
+	if err := s.blobs.destroy(n); err != nil { // nobody can have it any more
+		s.destroyLater(n)
+		s.report(err)
+	}
+	return nil
 }
 
 // endTheLease makes a claim final.

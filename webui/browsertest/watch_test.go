@@ -274,6 +274,7 @@ func TestWhatMustNotHappenIsNoticed(t *testing.T) {
 	eval[int](b, `setTimeout(() => { document.body.innerHTML = "<b>"; })`)
 	b.await("all of it", `new Promise((done) => setTimeout(() => done(true)))`)
 	b.expect(`^a request to http://hakanai.test`)
-	call(b, page.Navigate, page.NavigateParams{URL: "http://" + notSafe + ":1/"})
+	b.expect(`Cross-Origin-Opener-Policy header has been ignored`)
+	b.open(strings.Replace(b.server.url, "127.0.0.1", notSafe, 1))
 	b.open("/")
 }

@@ -758,6 +758,26 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+func TestTheStoreIsAskedForItsHealthOnceASecondAtMost(t *testing.T) {
+	s := newSite(t)
+	var asked atomic.Int64
+	s.server.health = health{check: func(context.Context) error { asked.Add(1); return nil }}
+	begin := time.Now()
+	var asking sync.WaitGroup
+	for range 20 {
+		asking.Go(func() {
+			for range 20 {
+				s.do(http.MethodGet, "/ready", nil)
+				s.do(http.MethodGet, "/healthy", nil)
+			}
+		})
+	}
+	asking.Wait()
+	if n := asked.Load(); n == 0 || n > 1+int64(time.Since(begin)/healthEvery) {
+		t.Errorf("the store was asked %d times in %s", n, time.Since(begin))
+	}
+}
+
 func TestAStopLetsWhatIsUnderWayFinish(t *testing.T) {
 	s := newSite(t)
 	conn, err := net.Dial("tcp", s.addr)

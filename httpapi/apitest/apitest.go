@@ -101,7 +101,7 @@ func (d *Description) Check(e Exchange) error {
 	if len(answers) == 0 {
 		faults = append(faults, errors.New("this status is not described"))
 	}
-	if e.Status < http.StatusBadRequest && e.Body != nil && !isPreflight(e) {
+	if e.Status < http.StatusBadRequest && e.Body != nil {
 		if err := d.CheckRequest(e); err != nil {
 			faults = append(faults, fmt.Errorf("it should not have been accepted: %w", err))
 		}
@@ -131,9 +131,6 @@ func (d *Description) answers(e Exchange) (answers []*openapi3.Response) {
 		}
 		return answers
 	}
-	if isPreflight(e) && e.Status == http.StatusNoContent {
-		return append(answers, common["Preflight"].Value)
-	}
 	switch e.Status {
 	case http.StatusMethodNotAllowed:
 		answers = append(answers, common["MethodNotAllowed"].Value)
@@ -145,11 +142,6 @@ func (d *Description) answers(e Exchange) (answers []*openapi3.Response) {
 		}
 	}
 	return answers
-}
-
-// isPreflight tells whether a browser asks what a page may do (Fetch, section 3.3).
-func isPreflight(e Exchange) bool {
-	return e.Method == http.MethodOptions && e.Header.Get("Access-Control-Request-Method") != ""
 }
 
 func (d *Description) checkAnswer(e Exchange, answer *openapi3.Response) error {

@@ -48,7 +48,8 @@ type daemon struct {
 	t            testing.TB
 	cmd          *exec.Cmd
 	url          string
-	token, admin string // of the first start of its directory
+	token, admin string        // of the first start of its directory
+	silent       chan struct{} // closed when it has said all
 
 	mu  sync.Mutex
 	log []string // lines
@@ -86,7 +87,7 @@ func startProgram(t testing.TB, program string, flags []string, prefix ...string
 // start starts a command that is the program, and waits until it listens.
 func start(t testing.TB, cmd *exec.Cmd) *daemon {
 	t.Helper()
-	d := &daemon{t: t, cmd: cmd}
+	d := &daemon{t: t, cmd: cmd, silent: make(chan struct{})}
 	stderr, err := d.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -97,6 +98,7 @@ func start(t testing.TB, cmd *exec.Cmd) *daemon {
 	t.Cleanup(func() { _ = d.cmd.Process.Kill() })
 	listening := make(chan bool)
 	go func() {
+		defer close(d.silent)
 		defer close(listening)
 		d.read(stderr, listening)
 	}()
@@ -148,6 +150,7 @@ func (d *daemon) end(signal syscall.Signal) int {
 	if err := d.cmd.Process.Signal(signal); err != nil {
 		d.t.Fatal(err)
 	}
+	<-d.silent // Wait would take its last words away
 	_ = d.cmd.Wait()
 	return d.cmd.ProcessState.ExitCode()
 }

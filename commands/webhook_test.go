@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -359,7 +360,9 @@ func TestRedirectsOfWebhooksAreNotFollowed(t *testing.T) {
 
 func TestAReceiversCertificateIsVerified(t *testing.T) {
 	receiver := &hookReceiver{}
-	receiver.Server = httptest.NewTLSServer(receiver.handler(t, nil))
+	receiver.Server = httptest.NewUnstartedServer(receiver.handler(t, nil))
+	receiver.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes
+	receiver.StartTLS()
 	defer receiver.Close()
 	d := startHooked(t, receiver.URL)
 	d.leave()

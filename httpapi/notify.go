@@ -15,7 +15,7 @@ func (s *Server) created(r *http.Request, id store.ID, by creator, restrictions 
 	})
 }
 
-// retrieved tells of a secret that somebody has. It is for the first claim alone, once it cannot be undone any more.
+// retrieved counts, and tells of, a secret that somebody has. It is for the first claim alone, once it cannot be undone any more.
 func (s *Server) retrieved(r *http.Request) {
 	s.metrics.Retrieved()
 	id, err := parseID(r.PathValue("id"))

@@ -157,7 +157,6 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request, claim store.Cla
 	before := sent()
 	tell := sync.OnceFunc(func() {
 		if claim.First() {
-			s.metrics.Retrieved()
 			s.retrieved(r)
 		}
 	})

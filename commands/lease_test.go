@@ -44,14 +44,17 @@ type badLine struct {
 	open   sync.Map     // connections
 }
 
-func startBadLine(t *testing.T, server string) *badLine {
+// never is the cut of a line that does not break by itself.
+func never() int { return 0 }
+
+func startBadLine(t *testing.T, server string, cut func() int, pause time.Duration) *badLine {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = listener.Close() })
-	l := &badLine{address: "http://" + listener.Addr().String(), cut: func() int { return 0 }}
+	l := &badLine{address: "http://" + listener.Addr().String(), cut: cut, pause: pause}
 	l.connect(t, server)
 	go func() {
 		for {
@@ -147,9 +150,8 @@ func TestEverySecretArrivesOverALineThatBreaksAllTheTime(t *testing.T) {
 	onBothStores(t, func(t *testing.T, place []string) {
 		d := startAt(t, place)
 		user, _ := d.firstTokens(false)
-		line := startBadLine(t, d.url)
 		const size = 20_000
-		line.cut = func() int { return 1 + mathrand.IntN(size*4/3*4/3) } // the whole answer is hardly longer
+		line := startBadLine(t, d.url, func() int { return 1 + mathrand.IntN(size*4/3*4/3) }, 0) // the whole answer is hardly longer
 		recipient := newClient(t, line.address)
 		var all sync.WaitGroup
 		var whole atomic.Int64
@@ -268,8 +270,7 @@ func TestAServerThatIsKilledInTheMiddleOfADownloadIsAskedForTheRest(t *testing.T
 		user, _ := d.firstTokens(false)
 		data := storetest.Bytes(12 << 20)
 		id, fragment := d.secretOn(user, data)
-		line := startBadLine(t, d.url)
-		line.pause = 5 * time.Millisecond
+		line := startBadLine(t, d.url, never, 5*time.Millisecond)
 		received := make(chan error, 1)
 		go func() {
 			got, err := receive(t.Context(), newClient(t, line.address), id, fragment)
@@ -317,8 +318,7 @@ func TestACiphertextWhoseRecipientWasKilledGoesWithItsLease(t *testing.T) {
 			t.Parallel()
 			d := startAt(t, kept.place)
 			user, _ := d.firstTokens(false)
-			line := startBadLine(t, d.url)
-			line.pause = 20 * time.Millisecond
+			line := startBadLine(t, d.url, never, 20*time.Millisecond)
 			file := filepath.Join(t.TempDir(), "file")
 			if err := os.WriteFile(file, storetest.Bytes(4<<20), 0o600); err != nil {
 				t.Fatal(err)
@@ -357,8 +357,7 @@ func TestASentinelFailoverInTheMiddleOfADownloadLosesNothing(t *testing.T) {
 	data := storetest.Bytes(3 << 20)
 	for range 3 {
 		id, fragment := f.servers[0].secretOn(f.token, data)
-		line := startBadLine(t, f.servers[0].url)
-		line.pause = 10 * time.Millisecond
+		line := startBadLine(t, f.servers[0].url, never, 10*time.Millisecond)
 		received := make(chan error, 1)
 		go func() {
 			got, err := receive(t.Context(), newClient(t, line.address), id, fragment)

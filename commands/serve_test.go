@@ -26,7 +26,7 @@ import (
 )
 
 // buildProgram builds the real, static binary once, as it is shipped.
-var buildProgram = sync.OnceValues(func() (string, error) { return build(os.Getenv("HAKANAI_TEST_TAGS")) }) // see task prove
+var buildProgram = sync.OnceValues(func() (string, error) { return build(os.Getenv("TEST_TAGS")) }) // see task prove
 
 func build(tags string) (string, error) {
 	dir, err := os.MkdirTemp("", "hakanai-build")

@@ -35,7 +35,7 @@ type fleet struct {
 func startFleet(t testing.TB, dsn string, flags ...string) *fleet {
 	t.Helper()
 	f := &fleet{t: t}
-	flags = slices.Concat([]string{"--redis-dsn", dsn}, flags, strings.Fields(os.Getenv("HAKANAI_TEST_FLAGS"))) // see task prove
+	flags = slices.Concat([]string{"--redis-dsn", dsn}, flags, strings.Fields(os.Getenv("TEST_FLAGS"))) // see task prove
 	for range 2 {
 		f.servers = append(f.servers, startServe(t, flags))
 		f.clients = append(f.clients, &http.Client{
@@ -513,7 +513,7 @@ func TestValkeyAwayUnderLoadLosesNothing(t *testing.T) {
 			t.Error("a server is not healthy in the end")
 		}
 		gone, back := len(d.logged("waiting for Valkey")), len(d.logged("Valkey is there"))
-		if gone < 3 || gone > 5 || back != gone {
+		if gone < 3 || gone > 5 || back != gone && back != gone+1 { // the first is at the start
 			t.Errorf("the log says %d times that Valkey is away, and %d times that it is back", gone, back)
 		}
 	}

@@ -134,12 +134,12 @@ func Bytes(n int) []byte {
 	return b
 }
 
-// Report logs what a test has counted, and adds it to the file that $HAKANAI_TEST_REPORT names: what a test that passes
+// Report logs what a test has counted, and adds it to the file that $TEST_REPORT names: what a test that passes
 // logs is shown to nobody.
 func Report(tb testing.TB, format string, args ...any) {
 	tb.Helper()
 	tb.Logf(format, args...)
-	name := os.Getenv("HAKANAI_TEST_REPORT")
+	name := os.Getenv("TEST_REPORT")
 	if name == "" {
 		return
 	}

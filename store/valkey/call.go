@@ -254,8 +254,10 @@ func (s *Store) sendConfirmed(ctx context.Context, clients clients, c call, verb
 		return reply{}, err
 	}
 	defer release()
-	answer, waited := sendAndWait(ctx, connection, node, command,
-		connection.B().Wait().Numreplicas(int64(need)).Timeout(timeout.Milliseconds()).Build())
+	wait := func(replicas int) valkey.Completed {
+		return connection.B().Wait().Numreplicas(int64(replicas)).Timeout(timeout.Milliseconds()).Build()
+	}
+	answer, waited, role := sendAndWait(ctx, connection, node, command, wait(need), connection.B().Role().Build())
 	r, err := readReply(answer)
 	if err != nil || !r.changed() {
 		return r, err
@@ -264,10 +266,38 @@ func (s *Store) sendConfirmed(ctx context.Context, clients clients, c call, verb
 	if err != nil {
 		return reply{}, fmt.Errorf("%w: %s", errNotConfirmed, err) //nolint:errorlint // whatever it was, the script ran
 	}
+	online, err := readOnline(role)
+	if err != nil {
+		return reply{}, fmt.Errorf("%w: %s", errNotConfirmed, err) //nolint:errorlint // as above
+	}
+	// A replica may have come since the number was found out. It may be promoted, and WAIT may have counted it in the place
+	// of another.
+	if s.options.Replicas == Auto {
+		need = max(need, online)
+	}
+	if confirmed < int64(need) && online > 0 {
+		if confirmed, err = connection.Do(ctx, wait(need)).AsInt64(); err != nil {
+			return reply{}, fmt.Errorf("%w: %s", errNotConfirmed, err) //nolint:errorlint // as above
+		}
+	}
 	if confirmed < int64(need) {
 		return reply{}, fmt.Errorf("%w: %d of %d", errNotConfirmed, confirmed, need)
 	}
 	return r, nil
+}
+
+// readOnline tells from an answer to ROLE how many replicas are online. A server that is no primary any more has none, and
+// nothing that it says is confirmed.
+func readOnline(result valkey.ValkeyResult) (int, error) {
+	role, err := result.ToArray()
+	if err != nil {
+		return 0, err
+	}
+	if len(role) != 3 {
+		return 0, errNoPrimary
+	}
+	connected, err := role[2].ToArray()
+	return len(connected), err
 }
 
 // dedicate takes a connection for what belongs together. A new one may take longer to be made than anybody waits for.

@@ -29,7 +29,7 @@ func hearing(t *testing.T) []os.Signal {
 func TestATerminalThatClosesEndsADownloadAndLeavesNothing(t *testing.T) {
 	program, d := startForPeople(t)
 	for _, s := range hearing(t) {
-		line := startBadLine(t, d.url, never, 20 * time.Millisecond)
+		line := startBadLine(t, d.url, never, 20*time.Millisecond)
 		link := d.sent(program, strings.Repeat("x", 4<<20), "--filename", "large")[0]
 		dir := t.TempDir()
 		get := exec.Command(program, "get", strings.Replace(link, d.url, line.address, 1))

@@ -139,7 +139,7 @@ func FuzzParseDSN(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "ca=") || strings.Contains(text, "cert=") {
-			t.Skip("names files")
+			return // it names files
 		}
 		d, err := ParseDSN(text)
 		if err != nil {

@@ -17,7 +17,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -517,11 +516,7 @@ func TestWhileTheStoreIsDownNothingIsCounted(t *testing.T) {
 // withReplica starts a Valkey with a replica, and returns it with the flags of a store that waits for that.
 func withReplica(t *testing.T) (primary, replica *valkeytest.Server, place []string) {
 	t.Helper()
-	primary = valkeytest.Standalone(t, nil)
-	replica = valkeytest.Standalone(t, valkeytest.Settings{"replicaof": "127.0.0.1 " + strconv.Itoa(primary.Port)})
-	storetest.Eventually(t, "the replica follows", func() bool {
-		return strings.Contains(primary.MustCommand("INFO", "replication"), "state=online")
-	})
+	primary, replica = valkeytest.WithReplica(t)
 	return primary, replica, []string{"--redis-dsn", primary.DSN(), "--redis-wait-replicas", "1"}
 }
 

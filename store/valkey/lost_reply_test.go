@@ -5,8 +5,6 @@ package valkey_test
 import (
 	"bytes"
 	"errors"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -33,18 +31,10 @@ func takeInTheEnd(t *testing.T, s store.Store, id store.ID) []byte {
 
 func TestALostReplyToAClaimDeliversTheSecretOnceOrLeavesIt(t *testing.T) {
 	t.Run("alone", func(t *testing.T) { loseClaims(t, valkeytest.Standalone(t, nil), 1000) })
-	t.Run("with a replica that confirms", func(t *testing.T) { loseClaims(t, withReplica(t), 300) })
-}
-
-// withReplica is a server with a replica, which has to confirm.
-func withReplica(t *testing.T) *valkeytest.Server {
-	t.Helper()
-	primary := valkeytest.Standalone(t, nil)
-	valkeytest.Standalone(t, valkeytest.Settings{"replicaof": "127.0.0.1 " + strconv.Itoa(primary.Port)})
-	storetest.Eventually(t, "the replica is online", func() bool {
-		return strings.Contains(primary.MustCommand("INFO", "replication"), "state=online")
+	t.Run("with a replica that confirms", func(t *testing.T) {
+		primary, _ := valkeytest.WithReplica(t)
+		loseClaims(t, primary, 300)
 	})
-	return primary
 }
 
 func loseClaims(t *testing.T, server *valkeytest.Server, times int) {
@@ -111,7 +101,8 @@ func TestAClaimWithoutAnyReplyIsUndone(t *testing.T) {
 }
 
 func TestALostReplyToAnythingElseIsHarmless(t *testing.T) {
-	p := startProxy(t, withReplica(t).Address())
+	primary, _ := valkeytest.WithReplica(t)
+	p := startProxy(t, primary.Address())
 	s := open(t, p.dsn())
 	defer s.Close()
 	for i := range 100 {

@@ -370,6 +370,17 @@ func certificates(tb testing.TB, dir string) (ca, cert, key string) {
 	return cert, cert, write("key.pem", "PRIVATE KEY", keyDER)
 }
 
+// WithReplica starts a server with a replica, and nobody to promote that.
+func WithReplica(tb testing.TB) (primary, replica *Server) {
+	tb.Helper()
+	primary = newServer(tb, nil, false)
+	replica = newServer(tb, Settings{"replicaof": "127.0.0.1 " + strconv.Itoa(primary.Port)}, false)
+	storetest.Eventually(tb, "the replica is online", func() bool {
+		return strings.Contains(primary.MustCommand("INFO", "replication"), "state=online")
+	})
+	return primary, replica
+}
+
 // Replicated is a primary with replicas, watched by three Sentinels.
 type Replicated struct {
 	Servers   []*Server // which of them is the primary changes

@@ -239,12 +239,8 @@ func (s *Store) sendSingle(ctx context.Context, clients clients, c call, verb, s
 // sendConfirmed sends the script, and waits for replicas. It sends it to the server that was the primary when their number
 // was found out: another primary may have more.
 func (s *Store) sendConfirmed(ctx context.Context, clients clients, c call, verb, script string) (reply, error) {
-	timeout := confirmTimeout
-	if deadline, ok := ctx.Deadline(); ok {
-		timeout = max(min(timeout, time.Until(deadline)-50*time.Millisecond), time.Millisecond)
-	}
 	command := c.build(clients.single.B(), verb, script)
-	address, need := s.monitor.primary(command.Slot())
+	address, need, volatile := s.monitor.primary(command.Slot())
 	node, ok := clients.single.Nodes()[address]
 	if !ok {
 		return reply{}, errNoPrimary
@@ -254,36 +250,60 @@ func (s *Store) sendConfirmed(ctx context.Context, clients clients, c call, verb
 		return reply{}, err
 	}
 	defer release()
-	wait := func(replicas int) valkey.Completed {
-		return connection.B().Wait().Numreplicas(int64(replicas)).Timeout(timeout.Milliseconds()).Build()
-	}
-	answer, waited, role := sendAndWait(ctx, connection, node, command, wait(need), connection.B().Role().Build())
+	answer, waited := sendAndWait(ctx, connection, node, command, waits(ctx, connection.B(), need, volatile))
 	r, err := readReply(answer)
 	if err != nil || !r.changed() {
 		return r, err
 	}
-	confirmed, err := waited.AsInt64()
-	if err != nil {
-		return reply{}, fmt.Errorf("%w: %s", errNotConfirmed, err) //nolint:errorlint // whatever it was, the script ran
-	}
-	online, err := readOnline(role)
-	if err != nil {
-		return reply{}, fmt.Errorf("%w: %s", errNotConfirmed, err) //nolint:errorlint // as above
-	}
+	online, err := readWaited(waited, need, volatile)
 	// A replica may have come since the number was found out. It may be promoted, and WAIT may have counted it in the place
 	// of another.
-	if s.options.Replicas == Auto {
-		need = max(need, online)
+	if s.options.Replicas == Auto && online > need {
+		_, err = readWaited(connection.DoMulti(ctx, waits(ctx, connection.B(), online, volatile)...), online, volatile)
 	}
-	if confirmed < int64(need) && online > 0 {
-		if confirmed, err = connection.Do(ctx, wait(need)).AsInt64(); err != nil {
-			return reply{}, fmt.Errorf("%w: %s", errNotConfirmed, err) //nolint:errorlint // as above
-		}
-	}
-	if confirmed < int64(need) {
-		return reply{}, fmt.Errorf("%w: %d of %d", errNotConfirmed, confirmed, need)
+	if err != nil {
+		return reply{}, err
 	}
 	return r, nil
+}
+
+// waits are the commands that wait for replicas, and ROLE, which tells how many there are by then. WAITAOF asks for more than
+// WAIT: a replica that has been synchronised anew has everything in memory, but a restart would take it back to what it had
+// before, until all of that is on its disk. It comes after WAIT, since a replica tells of its disk when it is asked and else
+// once a second: asked by WAITAOF alone, it has not written yet.
+func waits(ctx context.Context, b valkey.Builder, need, volatile int) []valkey.Completed {
+	timeout := confirmTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = max(min(timeout, (time.Until(deadline)-50*time.Millisecond)/2), time.Millisecond)
+	}
+	commands := []valkey.Completed{b.Wait().Numreplicas(int64(need)).Timeout(timeout.Milliseconds()).Build()}
+	if need > volatile {
+		commands = append(commands,
+			b.Waitaof().Numlocal(0).Numreplicas(int64(need-volatile)).Timeout(timeout.Milliseconds()).Build())
+	}
+	return append(commands, b.Role().Build())
+}
+
+// readWaited reads the answers to the commands of waits.
+// Error: errNotConfirmed, whatever it was, since the script ran.
+func readWaited(results []valkey.ValkeyResult, need, volatile int) (online int, err error) {
+	confirmed, err := results[0].AsInt64()
+	if err == nil {
+		online, err = readOnline(results[len(results)-1])
+	}
+	if err == nil && confirmed < int64(need) {
+		err = fmt.Errorf("%d of %d", confirmed, need)
+	}
+	if err == nil && need > volatile {
+		var disks []int64 // of the primary, and of replicas
+		if disks, err = results[1].AsIntSlice(); err == nil && (len(disks) != 2 || disks[1] < int64(need-volatile)) {
+			err = fmt.Errorf("on the disks %v, and not of %d replicas", disks, need-volatile)
+		}
+	}
+	if err != nil {
+		return online, fmt.Errorf("%w: %s", errNotConfirmed, err) //nolint:errorlint // none that decides anything
+	}
+	return online, nil
 }
 
 // readOnline tells from an answer to ROLE how many replicas are online. A server that is no primary any more has none, and

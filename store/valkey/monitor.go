@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,18 +43,29 @@ type monitor struct {
 	err        error    // why it is down
 	view       view
 	replicated bool // there is a replica, or there was one
+	waitAOF    bool // Valkey can wait for the disks of replicas
 
 	sentinels *sentinels
 	online    map[string]bool // replicas that were online at the primary, and that the Sentinels do not think down
-	inspected string          // the primary whose settings were looked at last
-	missed    bool            // the last probe had no answer in time
-	found     []string        // what was found unsafe, and told
+	replicas  replicas
+	inspected inspected
+	missed    bool     // the last probe had no answer in time
+	found     []string // what was found unsafe, and told
+}
+
+// inspected is what was there when Valkey's settings were looked at last.
+type inspected struct {
+	primary    string
+	replicated bool
 }
 
 var errConnecting = fmt.Errorf("%w: connecting", store.ErrDown)
 
 func newMonitor(options Options) *monitor {
-	return &monitor{options: options, err: errConnecting, sentinels: newSentinels(options.DSN)}
+	return &monitor{
+		options: options, err: errConnecting, sentinels: newSentinels(options.DSN),
+		replicas: replicas{options.DSN, make(map[string]replica)},
+	}
 }
 
 // connections returns the clients, or why there are none to use just now.
@@ -91,12 +104,16 @@ func (m *monitor) need(confirming int) int {
 	return 0
 }
 
-// primary returns the address of the primary that has a slot, and how many of its replicas must confirm.
-func (m *monitor) primary(slot uint16) (address string, need int) {
+// primary returns the address of the primary that has a slot, how many of its replicas must confirm, and how many of these
+// can confirm what is in their memory and no more.
+func (m *monitor) primary(slot uint16) (address string, need, volatile int) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	s, _ := m.view.of(slot)
-	return s.primary, m.need(s.confirming)
+	if need = m.need(s.confirming); !m.waitAOF {
+		return s.primary, need, math.MaxInt
+	}
+	return s.primary, need, s.volatile
 }
 
 // see takes over a new view.
@@ -123,6 +140,9 @@ func (m *monitor) run(ctx context.Context) {
 // have a time limit of their own.
 func (m *monitor) look(ctx context.Context) {
 	err := m.examine(ctx)
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		err = m.examine(ctx) // that a connection broke just now says nothing about the next one
+	}
 	if ctx.Err() != nil {
 		return
 	}
@@ -149,6 +169,9 @@ func (m *monitor) examine(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
+	if m.down() != nil {
+		clear(m.replicas.known) // it may come up with other settings
+	}
 	if c.shared.Mode() == valkey.ClientModeCluster {
 		err = m.examineCluster(ctx, c.shared)
 	} else {
@@ -157,14 +180,16 @@ func (m *monitor) examine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// It comes up, perhaps with other settings, or it is another server.
-	if primary, _ := m.primary(0); m.down() != nil || primary != m.inspected {
-		if err := m.inspect(ctx, c.shared); err != nil {
+	m.mu.RLock()
+	now := inspected{m.view.shards[0].primary, m.replicated}
+	m.mu.RUnlock()
+	if m.down() != nil || now != m.inspected {
+		if err := m.inspect(ctx, c.shared, now.replicated); err != nil {
 			return err
 		}
-		m.inspected = primary
+		m.inspected = now
 	}
-	return nil
+	return m.judgeReplicas()
 }
 
 // connect makes the clients, once. Afterwards they reconnect by themselves.
@@ -245,18 +270,19 @@ func (m *monitor) examinePrimary(ctx context.Context, client valkey.Client) erro
 		return err
 	}
 	address := onlyAddress(client)
-	v := one(address, min(len(connected), 1)) // who promotes replicas, and which, nobody tells
+	online, err := readReplicas(connected)
+	if err != nil {
+		return err
+	}
+	m.replicas.see(ctx, online)
+	v := one(address, min(len(online), 1), m.replicas.volatile(online)) // who promotes replicas, and which, nobody tells
 	if client.Mode() == valkey.ClientModeSentinel {
-		online, err := readReplicas(connected)
-		if err != nil {
-			return err
-		}
 		if v, err = m.askSentinels(ctx, v, online); err != nil {
 			return err
 		}
 	}
 	m.see(v)
-	primary, need := m.primary(0)
+	primary, need, _ := m.primary(0)
 	if primary != address {
 		return fmt.Errorf("the Sentinels call %s the primary, which is not connected yet", primary)
 	}
@@ -275,13 +301,14 @@ func onlyAddress(client valkey.Client) (address string) {
 }
 
 // readReplicas reads the addresses of the replicas that are online from an answer to ROLE.
-func readReplicas(connected []valkey.ValkeyMessage) (addresses []string, err error) {
+func readReplicas(connected []valkey.ValkeyMessage) (addresses map[string]bool, err error) {
+	addresses = make(map[string]bool)
 	for _, message := range connected {
 		replica, err := message.AsStrSlice()
 		if err != nil || len(replica) < 2 {
 			return nil, errOddRole
 		}
-		addresses = append(addresses, net.JoinHostPort(replica[0], replica[1]))
+		addresses[net.JoinHostPort(replica[0], replica[1])] = true
 	}
 	return addresses, nil
 }
@@ -289,7 +316,7 @@ func readReplicas(connected []valkey.ValkeyMessage) (addresses []string, err err
 // askSentinels returns what the Sentinels see. Where they do not tell, own is what is seen without them; online are the
 // replicas that are online at its primary. WAIT counts any replica, so that all of them must confirm, whether they may be
 // promoted or not.
-func (m *monitor) askSentinels(ctx context.Context, own view, online []string) (view, error) {
+func (m *monitor) askSentinels(ctx context.Context, own view, online map[string]bool) (view, error) {
 	m.mu.Lock()
 	m.replicated = true
 	before, known := m.view.of(0)
@@ -302,7 +329,7 @@ func (m *monitor) askSentinels(ctx context.Context, own view, online []string) (
 			m.tell(fmt.Sprintf("the Sentinels do not say which replicas they may promote, so that one confirmation must do: %s", err))
 			return own, nil
 		case known:
-			return one(before.primary, before.confirming), nil
+			return one(before.primary, before.confirming, before.volatile), nil
 		}
 		return view{}, err
 	}
@@ -310,14 +337,9 @@ func (m *monitor) askSentinels(ctx context.Context, own view, online []string) (
 		m.online = make(map[string]bool)
 	}
 	if own.shards[0].primary == o.primary {
-		for _, address := range online {
-			m.online[address] = true
-		}
+		maps.Copy(m.online, online)
 	}
-	confirming := make(map[string]bool)
-	for _, address := range online {
-		confirming[address] = true
-	}
+	confirming := maps.Clone(online)
 	for address, linked := range o.replicas {
 		if linked || m.online[address] {
 			confirming[address] = true
@@ -327,10 +349,11 @@ func (m *monitor) askSentinels(ctx context.Context, own view, online []string) (
 		_, ok := o.replicas[address]
 		return !ok
 	})
+	need := len(confirming)
 	if !o.most { // what few say can only make things stricter
-		return one(o.primary, max(len(confirming), before.confirming)), nil
+		need = max(need, before.confirming)
 	}
-	return one(o.primary, len(confirming)), nil
+	return one(o.primary, need, m.replicas.volatile(confirming)), nil
 }
 
 // examineCluster asks all nodes how the Cluster is. One that is away does not answer, and one that is cut off says so.
@@ -354,56 +377,90 @@ func (m *monitor) examineCluster(ctx context.Context, client valkey.Client) erro
 	if len(all) == 0 {
 		return err
 	}
-	m.see(merge(all))
+	online := make(map[string]bool)
+	for _, a := range all {
+		maps.Copy(online, a.online)
+	}
+	m.replicas.see(ctx, online)
+	m.see(merge(all, &m.replicas))
 	return nil
 }
 
-// inspect looks for settings of Valkey that break a promise: those of the servers that are written to, and those of their
-// replicas. Each finding is told once. With Strict it is an error.
-func (m *monitor) inspect(ctx context.Context, client valkey.Client) error {
-	unsafe := 0
+// inspect looks for settings of the servers that are written to that break a promise. Each finding is told once. With
+// Strict it is an error.
+func (m *monitor) inspect(ctx context.Context, client valkey.Client, replicated bool) error {
+	unsafe, waitAOF := 0, true
 	for address, node := range client.Nodes() {
-		findings, err := settingsOf(ctx, node)
-		if err != nil {
+		if _, known := m.replicas.known[address]; known {
+			continue
+		}
+		settings, err := settingsOf(ctx, node)
+		findings := judgeSettings(settings)
+		if _, refused := valkey.IsValkeyErr(err); refused {
+			findings = []string{notPermitted}
+		} else if err != nil {
 			return err
+		}
+		if replicated {
+			has, err := hasWaitAOF(ctx, node)
+			if err != nil {
+				return err
+			}
+			if !has {
+				waitAOF = false
+				findings = append(findings, noWaitAOF)
+			}
 		}
 		for _, finding := range findings {
 			unsafe++
 			m.tell(fmt.Sprintf("Valkey at %s: %s", address, finding))
 		}
 	}
-	for address := range m.online {
-		node, err := m.options.DSN.node(address)
-		if err != nil {
-			continue // a replica that cannot be reached can be asked when it is the primary
-		}
-		findings, err := settingsOf(ctx, node)
-		node.Close()
-		if err != nil {
-			continue // as above
-		}
-		for _, finding := range findings {
-			unsafe++
-			m.tell(fmt.Sprintf("the replica at %s: %s", address, finding))
-		}
-	}
+	m.mu.Lock()
+	m.waitAOF = waitAOF
+	m.mu.Unlock()
 	if unsafe > 0 && m.options.Strict {
-		return errors.New("its settings are unsafe, and strict checking is on")
+		return errUnsafe
 	}
 	return nil
 }
 
-// settingsOf finds what is unsafe about the settings of one server.
-func settingsOf(ctx context.Context, node valkey.Client) (findings []string, err error) {
-	settings, err := node.Do(ctx,
+const (
+	notPermitted = "its settings cannot be checked: it does not permit CONFIG GET"
+	noWaitAOF    = "it does not know or does not permit WAITAOF, so that the memory of replicas must do as a confirmation"
+)
+
+var errUnsafe = errors.New("its settings are unsafe, and strict checking is on")
+
+// judgeReplicas tells of settings of replicas as inspect does of others.
+func (m *monitor) judgeReplicas() error {
+	findings := m.replicas.findings()
+	for _, finding := range findings {
+		m.tell(finding)
+	}
+	if len(findings) > 0 && m.options.Strict {
+		return errUnsafe
+	}
+	return nil
+}
+
+// hasWaitAOF tells whether a server knows WAITAOF, and permits it. Redis has it since 7.2.
+func hasWaitAOF(ctx context.Context, node valkey.Client) (bool, error) {
+	err := node.Do(ctx, node.B().Waitaof().Numlocal(0).Numreplicas(0).Timeout(1).Build()).Error()
+	answer, refused := valkey.IsValkeyErr(err)
+	switch {
+	case !refused:
+		return true, err
+	case strings.HasPrefix(answer.Error(), "NOPERM"), strings.Contains(answer.Error(), "unknown command"):
+		return false, nil
+	}
+	return true, nil // a replica has it, for the day when it is promoted
+}
+
+// settingsOf asks one server for the settings that promises depend on.
+func settingsOf(ctx context.Context, node valkey.Client) (map[string]string, error) {
+	return node.Do(ctx,
 		node.B().ConfigGet().Parameter("maxmemory-policy", "save", "appendonly", "appendfsync").Build()).AsStrMap()
-	if _, refused := valkey.IsValkeyErr(err); refused {
-		return []string{"its settings cannot be checked: it does not permit CONFIG GET"}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return judgeSettings(settings), nil
 }
 
 func (m *monitor) tell(finding string) {
@@ -414,6 +471,11 @@ func (m *monitor) tell(finding string) {
 	m.options.Unsafe(finding)
 }
 
+// durable tells whether what a server confirms is on its disk.
+func durable(settings map[string]string) bool {
+	return settings["appendonly"] == "yes" && settings["appendfsync"] == "always"
+}
+
 // judgeSettings tells what is unsafe about the settings of a Valkey server.
 func judgeSettings(settings map[string]string) (findings []string) {
 	if policy := settings["maxmemory-policy"]; policy != "noeviction" {
@@ -421,11 +483,11 @@ func judgeSettings(settings map[string]string) (findings []string) {
 			"maxmemory-policy %s removes secrets that nobody has opened; set noeviction", policy))
 	}
 	switch {
-	case settings["appendonly"] == "yes" && settings["appendfsync"] != "always":
+	case durable(settings):
+	case settings["appendonly"] == "yes":
 		findings = append(findings, fmt.Sprintf(
 			"with appendfsync %s a power cut may lose new secrets, and bring back those just opened; set always",
 			settings["appendfsync"]))
-	case settings["appendonly"] == "yes":
 	case settings["save"] != "":
 		findings = append(findings,
 			"a restart brings back secrets that were opened after the last snapshot; set appendonly yes")

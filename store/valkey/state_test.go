@@ -312,3 +312,53 @@ func TestALoadingValkeyIsDownUntilItHasLoaded(t *testing.T) {
 		t.Errorf("%q comes", got)
 	}
 }
+
+func TestAReplicaConfirmsWhatIsOnItsDisk(t *testing.T) {
+	servers := valkeytest.WithSentinels(t)
+	s := open(t, servers.DSN())
+	defer s.Close()
+	create := func() error {
+		return storetest.TryCreate(s, uuid.New(), []byte("confirmed"), store.Secret{TTL: storetest.Life})
+	}
+	storetest.Eventually(t, "creating is confirmed", func() bool { return create() == nil })
+	for range 100 {
+		_ = create()
+	}
+	replica := servers.Replicas()[0]
+	replica.MustCommand("CONFIG", "SET", "rdb-key-save-delay", "30000") // µs a key: its file takes some seconds
+	replica.MustCommand("CONFIG", "SET", "appendonly", "no")
+	replica.MustCommand("CONFIG", "SET", "appendonly", "yes")
+	if state := servers.Primary().MustCommand("WAIT", "2", "1000"); state != "2" {
+		t.Fatalf("%s replicas have everything in memory, not 2", state)
+	}
+	if err := create(); !errors.Is(err, store.ErrDown) {
+		t.Errorf("creating, while a replica has in memory alone what it would confirm, gives %v", err)
+	}
+	storetest.Eventually(t, "its file is written", func() bool { return create() == nil })
+}
+
+func TestAReplicaWithoutADiskConfirmsWithItsMemory(t *testing.T) {
+	servers := valkeytest.WithSentinels(t)
+	for _, replica := range servers.Replicas() {
+		replica.MustCommand("CONFIG", "SET", "appendonly", "no")
+	}
+	s := open(t, servers.DSN())
+	defer s.Close()
+	for range 20 {
+		if err := storetest.TryCreate(s, uuid.New(), []byte("x"), store.Secret{TTL: storetest.Life}); err != nil {
+			t.Errorf("creating gives %v", err)
+		}
+	}
+}
+
+func TestAValkeyThatDoesNotWaitForDisksIsNamedAndUsed(t *testing.T) {
+	primary, _ := valkeytest.WithReplica(t)
+	primary.MustCommand("ACL", "SETUSER", "default", "-waitaof")
+	found := make(chan string, 100)
+	s := open(t, primary.DSN(), func(o *valkey.Options) { o.Unsafe = func(finding string) { found <- finding } })
+	defer s.Close()
+	if finding := <-found; !strings.Contains(finding, "WAITAOF") {
+		t.Errorf("it says %q", finding)
+	}
+	storetest.Create(t, s, []byte("x"), storetest.Life)
+}

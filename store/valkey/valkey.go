@@ -6,7 +6,7 @@
 // committed, or claimed and never read, expires by itself.
 //
 // Where there are replicas, a commit, a claim and their undoing are answered when all replicas that may be promoted have
-// them (WAIT, on the connection of the script). A claim that cannot be confirmed is undone, at once or as soon as Valkey
+// them, in memory and on disk (WAIT and WAITAOF, on the connection of the script). A claim that cannot be confirmed is undone, at once or as soon as Valkey
 // is back, so that a failover neither serves a secret twice nor loses one. WAIT is not consensus: a replica that comes
 // back empty and is promoted, or one that was thought to be dead, still loses what it did not have.
 //

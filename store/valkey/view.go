@@ -3,6 +3,7 @@ package valkey
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -22,13 +23,14 @@ type shard struct {
 	first, last uint16 // slots
 	primary     string // HOST:PORT, as the client knows it
 	confirming  int    // replicas
+	volatile    int    // of them, those that can confirm what is in their memory and no more
 }
 
 const lastSlot = 16383
 
 // one is the view of what is no Cluster.
-func one(primary string, confirming int) view {
-	return view{[]shard{{0, lastSlot, primary, confirming}}}
+func one(primary string, confirming, volatile int) view {
+	return view{[]shard{{0, lastSlot, primary, confirming, volatile}}}
 }
 
 // of finds the shard of a slot.
@@ -51,8 +53,9 @@ func (v view) replicated() bool {
 
 // nodeAnswer is what one node of a Cluster says.
 type nodeAnswer struct {
-	shards   []shard             // without confirming
+	shards   []shard             // without what must be confirmed
 	replicas map[string][]string // of each primary, those that have not failed, and those that are online at it
+	online   map[string]bool     // replicas of the node itself
 	err      error
 }
 
@@ -87,11 +90,10 @@ func askNode(ctx context.Context, node valkey.Client, address string) (a nodeAns
 		if err != nil {
 			return nodeAnswer{err: errOddRole}
 		}
-		online, err := readReplicas(connected)
-		if err != nil {
+		if a.online, err = readReplicas(connected); err != nil {
 			return nodeAnswer{err: err}
 		}
-		a.replicas[address] = append(a.replicas[address], online...)
+		a.replicas[address] = slices.AppendSeq(a.replicas[address], maps.Keys(a.online))
 	}
 	return a
 }
@@ -142,7 +144,7 @@ func readNode(message valkey.ValkeyMessage, asked string) (string, error) {
 
 // merge makes one view of what several nodes say. They may not all have heard of the last change: every replica that
 // anybody knows of must confirm.
-func merge(answers []nodeAnswer) view {
+func merge(answers []nodeAnswer, settings *replicas) view {
 	known := make(map[string]map[string]bool)
 	for _, a := range answers {
 		for primary, replicas := range a.replicas {
@@ -157,6 +159,7 @@ func merge(answers []nodeAnswer) view {
 	v := view{slices.Clone(answers[0].shards)}
 	for i, s := range v.shards {
 		v.shards[i].confirming = len(known[s.primary])
+		v.shards[i].volatile = settings.volatile(known[s.primary])
 	}
 	return v
 }

@@ -308,7 +308,7 @@ type TLS struct {
 
 // Permissions are those that the store needs, as an ACL rule.
 const Permissions = "~hakanai:* resetchannels -@all +hello +auth +ping +client|setname +select +role +time " +
-	"+config|get +cluster|slots +cluster|shards +cluster|info +evalsha +eval +wait +get +pttl +hget +hset +hmget " +
+	"+config|get +cluster|slots +cluster|shards +cluster|info +evalsha +eval +wait +waitaof +get +pttl +hget +hset +hmget " +
 	"+hdel +hlen +hexists +hincrby +hsetnx +exists +set +del +unlink +rename +pexpire +pexpireat +pexpiretime +zadd +zrem " +
 	"+zrange +zrangebyscore +zremrangebyscore +zcard +zcount +incr +decr"
 
@@ -535,6 +535,13 @@ func (r *Replicated) awaitReplicas() {
 	storetest.Eventually(r.tb, "one primary has all the others as replicas", r.replicating)
 }
 
+// settled tells whether what a server has in memory is on its disk. After a replica has been synchronised anew it is not,
+// for a while: until its file is rewritten, a restart takes it back to what it had before.
+func (s *Server) settled() bool {
+	out, _ := s.Command("INFO", "persistence")
+	return strings.Contains(out, "aof_rewrite_in_progress:0") && strings.Contains(out, "aof_rewrite_scheduled:0")
+}
+
 // replicating tells whether one server is a primary, and the others its replicas and up to date.
 func (r *Replicated) replicating() bool {
 	primaries, complete := 0, 0
@@ -543,7 +550,7 @@ func (r *Replicated) replicating() bool {
 		if strings.Contains(out, "role:master") {
 			primaries++
 			complete += strings.Count(out, "state=online")
-		} else if !strings.Contains(out, "master_link_status:up") {
+		} else if !strings.Contains(out, "master_link_status:up") || !server.settled() {
 			return false
 		}
 	}
@@ -633,7 +640,7 @@ func (c *Cluster) awaitWell() {
 			switch {
 			case strings.Contains(replication, "role:master") && strings.Contains(replication, "state=online"):
 				primaries++
-			case strings.Contains(replication, "master_link_status:up"):
+			case strings.Contains(replication, "master_link_status:up") && server.settled():
 			default:
 				return false
 			}

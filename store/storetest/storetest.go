@@ -352,8 +352,8 @@ func race(t *testing.T, s store.Store, id store.ID, n int) int64 {
 		done.Go(func() {
 			start.Wait()
 			claim, err := s.Claim(context.Background(), id, NewClaimant(), 0)
-			for errors.Is(err, store.ErrDown) {
-				time.Sleep(time.Duration(200+mathrand.IntN(800)) * time.Millisecond)
+			for most := 1000; errors.Is(err, store.ErrDown); most = min(2*most, 10_000) {
+				time.Sleep(time.Duration(200+mathrand.IntN(most)) * time.Millisecond)
 				claim, err = s.Claim(context.Background(), id, NewClaimant(), 0)
 			}
 			switch {

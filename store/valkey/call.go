@@ -250,16 +250,15 @@ func (s *Store) sendConfirmed(ctx context.Context, clients clients, c call, verb
 		return reply{}, err
 	}
 	defer release()
-	answer, waited := sendAndWait(ctx, connection, node, command, waits(ctx, connection.B(), need, volatile))
-	r, err := readReply(answer)
-	if err != nil || !r.changed() {
+	r, err := readReply(connection.Do(ctx, command))
+	if err != nil || !r.changed() { // who changed nothing need not wait
 		return r, err
 	}
-	online, err := readWaited(waited, need, volatile)
+	online, err := readWaited(wait(ctx, connection, node, waits(ctx, connection.B(), need, volatile)), need, volatile)
 	// A replica may have come since the number was found out. It may be promoted, and WAIT may have counted it in the place
 	// of another.
 	if s.options.Replicas == Auto && online > need {
-		_, err = readWaited(connection.DoMulti(ctx, waits(ctx, connection.B(), online, volatile)...), online, volatile)
+		_, err = readWaited(wait(ctx, connection, node, waits(ctx, connection.B(), online, volatile)), online, volatile)
 	}
 	if err != nil {
 		return reply{}, err

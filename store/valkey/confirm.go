@@ -8,11 +8,9 @@ import (
 	"github.com/valkey-io/valkey-go"
 )
 
-// sendAndWait sends a script, and over the same connection what waits for its confirmation, since WAIT waits for what its
-// own connection wrote.
-func sendAndWait(
-	ctx context.Context, connection valkey.DedicatedClient, _ valkey.Client, script valkey.Completed, waits []valkey.Completed,
-) (answer valkey.ValkeyResult, waited []valkey.ValkeyResult) {
-	results := connection.DoMulti(ctx, append([]valkey.Completed{script}, waits...)...)
-	return results[0], results[1:]
+// wait sends commands that wait for what the connection wrote. WAIT and WAITAOF confirm nothing else.
+func wait(
+	ctx context.Context, connection valkey.DedicatedClient, _ valkey.Client, commands []valkey.Completed,
+) []valkey.ValkeyResult {
+	return connection.DoMulti(ctx, commands...)
 }

@@ -215,7 +215,7 @@ func passThroughImage(t *testing.T, i image) {
 			t.Errorf("the process is not %q:\n%s", want, status)
 		}
 	}
-	passSecret(t, i.root+"/usr/bin/hakanai", s.url, s.token)
+	passSecret(t, i.root+"/usr/bin/hakanai", s.url, <-s.tokens)
 	if got := tree(t, volume); !slices.Contains(got, "-rw------- 65532:65532 /index.db") {
 		t.Errorf("the volume holds\n%s", strings.Join(got, "\n"))
 	}
@@ -247,7 +247,7 @@ func passThroughImage(t *testing.T, i image) {
 type serving struct {
 	cmd    *exec.Cmd
 	url    string
-	token  string // of the first start of its store
+	tokens chan string // of the first start of its store: one
 	silent chan struct{}
 
 	mu  sync.Mutex
@@ -257,7 +257,7 @@ type serving struct {
 // startServing starts a command that ends as hakanai serve, and waits until it listens.
 func startServing(t *testing.T, cmd *exec.Cmd) *serving {
 	t.Helper()
-	s := &serving{cmd: cmd, silent: make(chan struct{})}
+	s := &serving{cmd: cmd, tokens: make(chan string, 1), silent: make(chan struct{})}
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -270,13 +270,14 @@ func startServing(t *testing.T, cmd *exec.Cmd) *serving {
 	listening := make(chan bool, 1)
 	go func() {
 		defer close(s.silent)
+		defer close(s.tokens)
 		defer close(listening)
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
 			s.mu.Lock()
 			s.log.WriteString(lines.Text() + "\n")
 			s.mu.Unlock()
 			if found := token.FindStringSubmatch(lines.Text()); found != nil {
-				s.token = found[1]
+				s.tokens <- found[1]
 			}
 			if found := address.FindStringSubmatch(lines.Text()); found != nil && s.url == "" {
 				s.url = found[1]

@@ -223,6 +223,12 @@ func passThroughImage(t *testing.T, i image) {
 		t.Errorf("the volume is open to others: %v %v", info.Mode(), err)
 	}
 
+	reset, err := i.command(t, volume, nil, i.config.Entrypoint[0], "admin", "reset", "--user-tokens").Output()
+	if err != nil {
+		t.Fatalf("no token is made beside the server: %v", err)
+	}
+	passSecret(t, i.root+"/usr/bin/hakanai", s.url, strings.TrimSpace(string(reset)))
+
 	healthcheck := func() (string, error) {
 		cmd := i.command(t, volume, []string{"HAKANAI_PORT=" + s.url[strings.LastIndex(s.url, ":")+1:]}, i.config.Healthcheck.Test[1:]...)
 		out, err := cmd.CombinedOutput()

@@ -117,6 +117,9 @@ func TestValkeyAndSentinelsAsShippedTakeOver(t *testing.T) {
 	if got, want := aclOf(sentinels[0].ask("ACL", "LIST")), aclOf("user hakanai on "+valkeytest.SentinelPermissions); !slices.Equal(got, want) {
 		t.Errorf("at a Sentinel hakanai may do\n%v, and should\n%v", got, want)
 	}
+	if rules := primary.ask("ACL", "LIST"); !strings.Contains(rules, "user default off sanitize-payload ~* &* +@all") {
+		t.Errorf("a restart would lose everything, since the default user has no rights:\n%s", rules)
+	}
 	if said := server.said(); strings.Contains(said, "unsafe") {
 		t.Errorf("the server complains:\n%s", said)
 	}

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -372,5 +373,21 @@ func (p *proxied) leadToTLS() {
 	defer response.Body.Close()
 	if to := response.Header.Get("Location"); to != "https://127.0.0.1/s/x" || response.StatusCode != http.StatusPermanentRedirect {
 		p.t.Errorf("without TLS it gives %d, to %s", response.StatusCode, to)
+	}
+}
+
+func TestTheDocsLeadToFilesThatAreThere(t *testing.T) {
+	text, err := os.ReadFile("../docs/deployment.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := regexp.MustCompile(`\]\(([^)#]+)`).FindAllSubmatch(text, -1)
+	for _, link := range links {
+		if _, err := os.Stat(filepath.Join("../docs", string(link[1]))); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(links) < 5 {
+		t.Errorf("there are %d links", len(links))
 	}
 }

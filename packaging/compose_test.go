@@ -3,6 +3,7 @@ package packaging_test
 import (
 	"bufio"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -10,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -119,7 +119,7 @@ services:
 			t.Errorf("%s: the environment is %v, want %v", name, got, want)
 		}
 	}
-	if _, err := loadCompose(t, "compose.override.yaml", strings.Replace(override, "environment", "enviroment", 1), composePassword); err == nil {
+	if _, err := loadCompose(t, "compose.override.yaml", strings.Replace(override, "environment", "settings", 1), composePassword); err == nil {
 		t.Error("what compose does not know is let through")
 	}
 }
@@ -203,33 +203,28 @@ func valkeyProgram(t *testing.T, name string) string {
 	return ""
 }
 
-// unusedPort is one of loopback that nobody listens on just now.
+// unusedPort is one of loopback that nobody listens on just now, outside the range that outgoing connections use.
 func unusedPort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := strconv.Itoa(10_000 + rand.IntN(22_000))
+		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			listener.Close()
+			return port
+		}
 	}
-	defer listener.Close()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+	t.Fatal("no port is free")
+	return ""
 }
 
-// freshProgram builds the program as it is shipped, once.
-var freshProgram = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "hakanai-packaging")
-	if err != nil {
-		return "", err
-	}
-	build := exec.Command("go", "build", "-trimpath", "-o", dir+"/hakanai", "hakanai")
-	build.Env, build.Stderr = append(os.Environ(), "CGO_ENABLED=0"), os.Stderr
-	return dir + "/hakanai", build.Run()
-})
-
+// hakanaiProgram builds the program as it is shipped.
 func hakanaiProgram(t *testing.T) string {
 	t.Helper()
-	program, err := freshProgram()
-	if err != nil {
-		t.Fatal(err)
+	program := filepath.Join(t.TempDir(), "hakanai")
+	build := exec.Command("go", "build", "-trimpath", "-o", program, "hakanai")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building: %v\n%s", err, out)
 	}
 	return program
 }

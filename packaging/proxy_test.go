@@ -28,14 +28,15 @@ import (
 
 // proxied is a server behind a proxy with the configuration that is shipped.
 type proxied struct {
-	t      *testing.T
-	url    string // the proxy's
-	plain  string // without TLS; Caddy makes that by itself
-	server *serving
-	token  string
-	dir    string // where the proxy keeps what it writes
-	ca     string // a PEM file
-	trust  *x509.CertPool
+	t       *testing.T
+	program string
+	url     string // the proxy's
+	plain   string // without TLS; Caddy makes that by itself
+	server  *serving
+	token   string
+	dir     string // where the proxy keeps what it writes
+	ca      string // a PEM file
+	trust   *x509.CertPool
 }
 
 // adapt makes a configuration fit for a test. What it replaces must be there: it is the shipped file that is tested.
@@ -77,8 +78,9 @@ func certify(t *testing.T, dir string) (certificate, key string, trust *x509.Cer
 // startProxied starts a server, and a proxy before it that configure makes: a command that runs until it is ended.
 func startProxied(t *testing.T, configure func(p *proxied, upstream, port, certificate, key string) *exec.Cmd) *proxied {
 	t.Helper()
-	serve := exec.Command(hakanaiProgram(t), "serve", "--port", "0", "--data-dir", t.TempDir(), "--trusted-proxies", "127.0.0.1,::1")
-	p := &proxied{t: t, dir: t.TempDir(), server: startServing(t, serve)}
+	program := hakanaiProgram(t)
+	serve := exec.Command(program, "serve", "--port", "0", "--data-dir", t.TempDir(), "--trusted-proxies", "127.0.0.1,::1")
+	p := &proxied{t: t, program: program, dir: t.TempDir(), server: startServing(t, serve)}
 	p.token = <-p.server.tokens
 	certificate, key, trust := certify(t, t.TempDir())
 	p.ca, p.trust = certificate, trust
@@ -220,13 +222,13 @@ func TestProxies(t *testing.T) {
 const uploadLimit = 10 << 20
 
 func (p *proxied) passTheLargest() {
-	program, trust := hakanaiProgram(p.t), "SSL_CERT_FILE="+p.ca
+	trust := "SSL_CERT_FILE=" + p.ca
 	secret := strings.Repeat("0123456789abcdef", uploadLimit/16)
-	link, stderr, status := runClient(program, secret, []string{trust, "HAKANAI_TOKEN=" + p.token}, "send", "--server", p.url)
+	link, stderr, status := runClient(p.program, secret, []string{trust, "HAKANAI_TOKEN=" + p.token}, "send", "--server", p.url)
 	if status != 0 {
 		p.t.Fatalf("the largest secret is not sent: %s", stderr)
 	}
-	got, stderr, status := runClient(program, "", []string{trust}, "get", strings.TrimSpace(link))
+	got, stderr, status := runClient(p.program, "", []string{trust}, "get", strings.TrimSpace(link))
 	if status != 0 || got != secret {
 		p.t.Errorf("the largest secret does not come back: %d bytes, %s", len(got), stderr)
 	}

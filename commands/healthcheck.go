@@ -23,8 +23,9 @@ func (p *program) healthcheckCommand() *cli.Command {
 		Usage: "ask the server on this machine whether it and its store are well",
 		UsageText: `hakanai healthcheck
 hakanai healthcheck --port 9000`,
-		Description: "The server is looked for where hakanai serve would listen, by the same flags and variables. Nothing is printed " +
-			"when it is well. Containers, which have neither a shell nor curl, check their health with it.",
+		Description: "The server is looked for where hakanai serve would listen, by the same flags and variables; one on a " +
+			"socket of systemd needs those that lead to it. Nothing is printed when it is well. Containers, which have neither a shell " +
+			"nor curl, check their health with it.",
 		Flags: serverFlags(),
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {

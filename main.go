@@ -4,6 +4,8 @@ package main
 import (
 	"os"
 
+	_ "golang.org/x/crypto/x509roots/fallback" // authorities for TLS where the system has none, as in the container image
+
 	"hakanai/commands"
 )
 

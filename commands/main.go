@@ -82,7 +82,8 @@ func (p *program) app() *cli.App {
 		},
 	}
 	app.Commands = []*cli.Command{
-		p.serveCommand(), p.sendCommand(), p.getCommand(), p.tokenCommand(), p.adminCommand(), p.completionCommand(), p.manCommand(),
+		p.serveCommand(), p.sendCommand(), p.getCommand(), p.tokenCommand(), p.adminCommand(),
+		p.healthcheckCommand(), p.completionCommand(), p.manCommand(),
 	}
 	app.OnUsageError = wrongFlag(app.Flags)
 	app.CustomAppHelpTemplate = groupHelp(app.Name, app.Usage, app.Commands, option{Names: []string{"--version", "-v"}, Usage: "print the version"})

@@ -39,16 +39,16 @@ func (p *program) serveCommand() *cli.Command {
 			if c.Args().Present() {
 				return usageError("serve takes no arguments, and there is %q", c.Args().First())
 			}
-			port := c.Int("port")
-			if port < 0 || port > 65535 {
-				return usageError("--port must be from 0 to 65535, and is %d", port)
+			address, err := readAddress(c)
+			if err != nil {
+				return err
 			}
 			place, err := readPlace(c)
 			if err != nil {
 				return err
 			}
 			options := serveOptions{
-				address: net.JoinHostPort(c.String("listen"), strconv.Itoa(port)),
+				address: address,
 				store:   place,
 				server:  httpapi.Options{UploadSizeLimit: int64(limit), MaxTTL: time.Duration(maxTTL), Origins: origins},
 			}
@@ -81,6 +81,15 @@ func serverFlags() []cli.Flag {
 			Usage: "the `ADDRESS` to listen on",
 		},
 	}
+}
+
+// readAddress reads where a server listens.
+func readAddress(c *cli.Context) (string, error) {
+	port := c.Int("port")
+	if port < 0 || port > 65535 {
+		return "", usageError("--port must be from 0 to 65535, and is %d", port)
+	}
+	return net.JoinHostPort(c.String("listen"), strconv.Itoa(port)), nil
 }
 
 // limitFlags say how large a secret may be, and how long it may wait.

@@ -324,7 +324,7 @@ const (
 func TestPackages(t *testing.T) {
 	p := buildPackages(t)
 	t.Run("A Debian package has every file where it belongs", func(t *testing.T) {
-		for file, mode := range packagedFiles("/usr/share/zsh/vendor-completions/_hakanai") {
+		for file, mode := range packagedFiles(t, "/usr/share/zsh/vendor-completions/_hakanai") {
 			listed := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(mode) + ` root/root +\d+ 2026-01-02 \S+ \.` + regexp.QuoteMeta(file) + `/?$`)
 			if list := command(t, ".", "dpkg-deb", "--contents", p.deb[0]); !listed.MatchString(list) {
 				t.Errorf("%s %s is not there:\n%s", mode, file, list)
@@ -336,9 +336,12 @@ func TestPackages(t *testing.T) {
 		command(t, ".", "lintian", "--fail-on=error", p.deb[0])
 	})
 	t.Run("A package of Red Hat has every file where it belongs", func(t *testing.T) {
+		if got := command(t, ".", "rpm", "--query", "--package", "--queryformat", "%{BUILDHOST}", p.rpm[0]); got != "localhost" {
+			t.Errorf("it tells the machine that it was built on: %q", got)
+		}
 		list := command(t, ".", "rpm", "--query", "--package", "--queryformat",
 			"[%{FILEMODES:perms} %{FILEUSERNAME} %{FILEGROUPNAME} %{FILENAMES} %{FILEFLAGS:fflags}\n]", p.rpm[0])
-		for file, mode := range packagedFiles("/usr/share/zsh/site-functions/_hakanai") {
+		for file, mode := range packagedFiles(t, "/usr/share/zsh/site-functions/_hakanai") {
 			flags := ""
 			if file == settingsFile {
 				flags = "cn" // configuration that is not replaced
@@ -354,23 +357,20 @@ func TestPackages(t *testing.T) {
 }
 
 // packagedFiles are those that must be in a package, with their modes.
-func packagedFiles(zsh string) map[string]string {
-	return map[string]string{
-		"/usr/bin/hakanai": "-rwxr-xr-x",
-		"/etc/hakanai":     "drwxr-xr-x",
-		settingsFile:       "-rw-------",
-		"/usr/lib/systemd/system/hakanai.service":           "-rw-r--r--",
-		"/usr/lib/systemd/system/hakanai.socket":            "-rw-r--r--",
-		"/usr/share/man/man1/hakanai.1.gz":                  "-rw-r--r--",
-		"/usr/share/bash-completion/completions/hakanai":    "-rw-r--r--",
-		"/usr/share/fish/vendor_completions.d/hakanai.fish": "-rw-r--r--",
-		zsh:                                "-rw-r--r--",
-		"/usr/share/doc/hakanai/copyright": "-rw-r--r--",
-		"/usr/share/doc/hakanai/NOTICE":    "-rw-r--r--",
-		"/usr/share/doc/hakanai/README.md": "-rw-r--r--",
-		"/usr/share/doc/hakanai/docs/configuration.md":    "-rw-r--r--",
-		"/usr/share/doc/hakanai/third-party-licenses.txt": "-rw-r--r--",
+func packagedFiles(t *testing.T, zsh string) map[string]string {
+	t.Helper()
+	all := map[string]string{"/usr/bin/hakanai": "-rwxr-xr-x", "/etc/hakanai": "drwxr-xr-x", settingsFile: "-rw-------"}
+	for _, name := range []string{
+		"/usr/lib/systemd/system/hakanai.service", "/usr/lib/systemd/system/hakanai.socket", "/usr/share/man/man1/hakanai.1.gz",
+		"/usr/share/bash-completion/completions/hakanai", "/usr/share/fish/vendor_completions.d/hakanai.fish", zsh,
+	} {
+		all[name] = "-rw-r--r--"
 	}
+	docs := "copyright NOTICE README.md CHANGELOG.md SECURITY.md third-party-licenses.txt " + command(t, repository, "git", "ls-files", "docs")
+	for _, name := range strings.Fields(docs) {
+		all["/usr/share/doc/hakanai/"+name] = "-rw-r--r--"
+	}
+	return all
 }
 
 func testDebian(t *testing.T, p packages) {

@@ -110,7 +110,7 @@ func releaseOf(t *testing.T, dir, version string, systems ...string) string {
 }
 
 func TestTheDefinitionOfReleasesIsValid(t *testing.T) {
-	command(t, repository, "go", "tool", "-modfile=tools/goreleaser/go.mod", "goreleaser", "check")
+	command(t, checkout(t), "go", "tool", "-modfile=tools/goreleaser/go.mod", "goreleaser", "check")
 }
 
 func TestTwoBuildsOfACommitAreTheSameBytes(t *testing.T) {

@@ -28,6 +28,8 @@ func start(args []string, stdout io.Writer) error {
 	flags.IntVar(&options.rounds, "rounds", 5, "how often all is measured")
 	flags.DurationVar(&options.time, "time", 1500*time.Millisecond, "how long secrets are created in one round")
 	flags.StringVar(&options.only, "only", "", "measure this alone: rates, latency, memory, live, cli, growth, expiry")
+	size := flags.Int("kib", 0, "measure rates with secrets of this size alone: 1, 64 or 1024")
+	flags.StringVar(&options.store, "store", "", "measure this store alone: valkey or embedded")
 	flags.StringVar(&options.profile, "profile", "", "write a CPU profile of the embedded server and of the one on Valkey to `DIRECTORY`")
 	output := flags.String("json", "", "write what was measured to `FILE`")
 	if len(args) > 0 {
@@ -44,6 +46,9 @@ func start(args []string, stdout io.Writer) error {
 	}
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *size > 0 {
+		options.sizes = []int{*size << 10}
 	}
 	r, err := measure(options)
 	if err != nil {

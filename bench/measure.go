@@ -14,6 +14,7 @@ type options struct {
 	time    time.Duration
 	sizes   []int
 	only    string
+	store   string
 	profile string
 }
 
@@ -96,10 +97,11 @@ func (b *bench) places() ([]*place, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []*place{
+	places := []*place{
 		{name: "valkey", flags: []string{"--redis-dsn", "redis://" + valkey.address}},
 		{name: "embedded", flags: []string{"--data-dir", dir}},
-	}, nil
+	}
+	return slices.DeleteFunc(places, func(p *place) bool { return b.store != "" && b.store != p.name }), nil
 }
 
 // serve starts Hakanai on a place.

@@ -156,12 +156,7 @@ func (d *draft) clear() {
 	if d.pieces == 0 {
 		return
 	}
-	s, key := d.store, d.keys.draft(d.nonce)
-	s.done.Go(func() { // the caller does not wait for it
-		_ = s.small(context.Background(), func(ctx context.Context, client valkey.Client) error {
-			return client.Do(ctx, client.B().Unlink().Key(key).Build()).Error()
-		})
-	})
+	d.store.removals.add(d.keys.draft(d.nonce))
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

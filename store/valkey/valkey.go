@@ -93,6 +93,9 @@ type Store struct {
 	monitor *monitor
 	repairs *repairs
 
+	lookups  *lookups
+	removals removals
+
 	sharedPlaces, singlePlaces places
 
 	stop context.CancelFunc
@@ -123,6 +126,8 @@ func Open(options Options) *Store {
 	}
 	s.monitor = newMonitor(options)
 	s.repairs = newRepairs(s)
+	s.lookups = newLookups()
+	s.removals.store = s
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.done.Go(func() { s.monitor.run(ctx) })

@@ -2,6 +2,7 @@ package valkey
 
 import (
 	"context"
+	"time"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -290,7 +291,7 @@ func (d *DSN) options() valkey.ClientOption {
 		Password:          d.password,
 		SelectDB:          d.database,
 		Dialer:            dialer,
-		PipelineMultiplex: -1,
+		PipelineMultiplex: -1, MaxFlushDelay: 50*time.Microsecond,
 		// A single address of a unix socket or with a database is no node of a Cluster.
 		ForceSingleClient: d.unix || d.master == "" && d.database != 0,
 	}

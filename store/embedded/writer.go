@@ -15,8 +15,8 @@ import (
 // of package store's errors, it must not have changed anything; any other error undoes the whole transaction.
 type op struct {
 	run     func(*indexTx) error
-	newBlob bool // names of new blobs must be durable first
-	frees   bool // a claim, or what follows it: must work when the disk is full
+	newBlob *place // of a new blob: it must be durable first
+	frees   bool   // a claim, or what follows it: must work when the disk is full
 }
 
 // job is an op that waits for its result.
@@ -123,12 +123,15 @@ func (w *writer) commit(batch []*job) {
 
 // try runs a batch in one transaction. An error means that nothing of it has happened.
 func (w *writer) try(batch []*job) error {
+	new := make(map[class]bool)
 	for _, j := range batch {
-		if j.newBlob {
-			if err := w.blobs.sync(); err != nil {
-				return fmt.Errorf("syncing the directory of ciphertexts: %w", diskError(err))
-			}
-			break
+		if j.newBlob != nil {
+			new[j.newBlob.class] = true
+		}
+	}
+	for class := range new {
+		if err := w.blobs.sync(class); err != nil {
+			return fmt.Errorf("syncing ciphertexts: %w", diskError(err))
 		}
 	}
 	return diskError(guard(func() error {

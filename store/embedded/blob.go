@@ -236,8 +236,12 @@ func (w *blobWriter) flush(last bool) error {
 }
 
 func (w *blobWriter) write(piece []byte) error {
-	if _, err := w.file.WriteAt(piece, w.at); err != nil {
-		return fmt.Errorf("writing a ciphertext: %w", diskError(err))
+	err := w.blobs.retried(func() error {
+		_, err := w.file.WriteAt(piece, w.at)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("writing a ciphertext: %w", err)
 	}
 	w.at += int64(len(piece))
 	return nil
@@ -275,8 +279,12 @@ func (w *blobWriter) move() error {
 	from, slot := w.blobs.of(w.place.class), w.place
 	begin := from.at(slot.slot) + int64(len(w.name))
 	w.file, w.place, w.at = file, place{}, w.at-begin
-	if _, err := io.Copy(file, io.NewSectionReader(from.file, begin, w.at)); err != nil {
-		return errors.Join(fmt.Errorf("writing a ciphertext: %w", diskError(err)), w.blobs.wipeNow(located{w.name, slot}))
+	err = w.blobs.retried(func() error {
+		_, err := io.Copy(io.NewOffsetWriter(file, 0), io.NewSectionReader(from.file, begin, w.at))
+		return err
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("writing a ciphertext: %w", err), w.blobs.wipeNow(located{w.name, slot}))
 	}
 	w.blobs.wipe(located{w.name, slot}, nil)
 	return nil
@@ -462,6 +470,23 @@ func chunkNonce(chunk uint64, last bool) [12]byte {
 		nonce[11] = 1
 	}
 	return nonce
+}
+
+// retried does what needs room on the disk, and once more if the disk was full and free slots have given some back.
+func (b *blobs) retried(do func() error) error {
+	err := diskError(do())
+	if !errors.Is(err, store.ErrFull) {
+		return err
+	}
+	given := false
+	for _, slots := range b.shared {
+		some, punched := slots.giveBack()
+		given, err = given || some, errors.Join(err, punched)
+	}
+	if given {
+		return diskError(do())
+	}
+	return err
 }
 
 // diskError turns "no space left" and "quota exceeded" into store.ErrFull. bbolt passes them on as text in places.

@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -46,7 +45,7 @@ func TestACiphertextThatCannotBeDestroyedKeepsNoOtherAndIsTriedAgain(t *testing.
 	// All end in one batch; in the index's order, at least one comes after one of the obstructed.
 	var ends []func()
 	for i := range 20 {
-		id := storetest.Create(t, s, []byte(fmt.Sprint("secret ", i)), time.Second)
+		id := storetest.Create(t, s, storetest.Bytes(200_000+i), time.Second)
 		if i%2 == 0 {
 			ends = append(ends, obstruct(t, s, id))
 		}
@@ -69,7 +68,7 @@ func TestWhatIsToBeDestroyedLaterIsDestroyedByTheSweep(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	defer closeStore(t, s)
-	id := storetest.Create(t, s, []byte("secret"), time.Hour)
+	id := storetest.Create(t, s, storetest.Bytes(200_000), time.Hour)
 	wantBlobs(t, dir, 1)
 	s.destroyLater(s.index.name(id))
 	storetest.Eventually(t, "it is destroyed", func() bool {

@@ -49,15 +49,21 @@ type slots struct {
 	mu     sync.Mutex
 	owners []name // of the slots; the zero name has none
 	free   []uint32
+	holes  int             // so many of free have given their room back
 	read   map[uint32]int  // how many read a slot just now
 	wiped  map[uint32]bool // free when nobody reads them any more
 }
 
-func openSlots(dir string, c class) (*slots, error) {
-	file, size := "small", int64(4<<10)
-	if c == mediumSlot {
-		file, size = "medium", 128<<10
+// file names the shared file of a class, and tells how large its slots are.
+func (c class) file() (name string, size int64) {
+	if c == smallSlot {
+		return "small", 4 << 10
 	}
+	return "medium", 128 << 10
+}
+
+func openSlots(dir string, c class) (*slots, error) {
+	file, size := c.file()
 	f, err := os.OpenFile(filepath.Join(dir, file), os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // in the data directory
 	if err != nil {
 		return nil, err
@@ -113,7 +119,7 @@ func (s *slots) take(n name) uint32 {
 	defer s.mu.Unlock()
 	if last := len(s.free) - 1; last >= 0 {
 		slot := s.free[last]
-		s.free = s.free[:last]
+		s.free, s.holes = s.free[:last], min(s.holes, last)
 		s.owners[slot] = n
 		return slot
 	}
@@ -177,15 +183,16 @@ func (s *slots) unpin(slot uint32) {
 }
 
 // giveBack gives the room of free slots back to the file system, which is full.
-func (s *slots) giveBack() error {
+func (s *slots) giveBack() (some bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, slot := range s.free {
-		if err := punch(s.file, s.at(slot), s.size); err != nil {
-			return fmt.Errorf("giving room back: %w", err)
+	for ; s.holes < len(s.free); s.holes++ {
+		if err := punch(s.file, s.at(s.free[s.holes]), s.size); err != nil {
+			return some, fmt.Errorf("giving room back: %w", err)
 		}
+		some = true
 	}
-	return nil
+	return some, nil
 }
 
 // wiper destroys what is in slots, many at once.
@@ -256,7 +263,8 @@ func (w *wiper) wipe(s *slots, batch []wipe) error {
 	}
 	s.offer(gone)
 	if w.full() {
-		failed = errors.Join(failed, s.giveBack())
+		_, err := s.giveBack()
+		failed = errors.Join(failed, err)
 	}
 	for _, b := range batch {
 		if b.class == s.class && b.done != nil {

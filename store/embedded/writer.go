@@ -100,7 +100,7 @@ func (w *writer) loop() {
 
 // commit runs a batch and leaves each job its result.
 func (w *writer) commit(batch []*job) {
-	err := w.try(batch)
+	err := w.blobs.retried(func() error { return w.try(batch) })
 	if errors.Is(err, store.ErrFull) {
 		// What frees room goes first, into room that was kept for it. The rest is refused.
 		var freeing []*job

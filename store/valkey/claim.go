@@ -334,8 +334,7 @@ func (c *claim) Release() error {
 	c.over = true
 	s, ctx := c.store, context.Background()
 	if c.lease == 0 {
-		s.release(ctx, c.share, 0)
-		s.removals.add(c.keys.claimed)
+		s.removals.add(removal{key: c.keys.claimed, share: c.share})
 		return nil
 	}
 	err := c.shorten()

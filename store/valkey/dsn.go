@@ -2,7 +2,6 @@ package valkey
 
 import (
 	"context"
-	"time"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/valkey-io/valkey-go"
 )
@@ -285,13 +285,13 @@ func newSmallClient(options valkey.ClientOption) (valkey.Client, error) {
 func (d *DSN) options() valkey.ClientOption {
 	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
 	options := valkey.ClientOption{
-		InitAddress:       slices.Clone(d.addresses),
-		TLSConfig:         d.tls,
-		Username:          d.user,
-		Password:          d.password,
-		SelectDB:          d.database,
-		Dialer:            dialer,
-		PipelineMultiplex: -1, MaxFlushDelay: 50*time.Microsecond,
+		InitAddress:   slices.Clone(d.addresses),
+		TLSConfig:     d.tls,
+		Username:      d.user,
+		Password:      d.password,
+		SelectDB:      d.database,
+		Dialer:        dialer,
+		MaxFlushDelay: 50 * time.Microsecond,
 		// A single address of a unix socket or with a database is no node of a Cluster.
 		ForceSingleClient: d.unix || d.master == "" && d.database != 0,
 	}

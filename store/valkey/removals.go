@@ -11,20 +11,32 @@ import (
 	"hakanai/store"
 )
 
-// removals remove ciphertext that nobody can have any more. Nobody waits for it, and what has come in while Valkey was
-// removing goes in one go. What cannot be removed expires by itself.
+// removals remove ciphertext that nobody can have any more, and give its share of a quota back. What has come in while Valkey
+// was removing goes in one go. What cannot be removed goes by itself, later.
 type removals struct {
 	store *Store
 
 	mu       sync.Mutex
-	keys     []string
+	waiting  []removal
 	removing bool
 }
 
-func (r *removals) add(key string) {
+// removal is a key to be removed, and a share to be given back.
+type removal struct {
+	key   string
+	share reservation
+	done  chan struct{} // closed when that is over; nil when nobody waits
+}
+
+// add removes soon. It waits only for a share.
+func (r *removals) add(removal removal) {
+	if removal.share.account != "" {
+		removal.done = make(chan struct{})
+		defer func() { <-removal.done }()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.keys = append(r.keys, key)
+	r.waiting = append(r.waiting, removal)
 	if !r.removing {
 		r.removing = true
 		r.store.done.Go(r.run)
@@ -34,24 +46,48 @@ func (r *removals) add(key string) {
 func (r *removals) run() {
 	for {
 		r.mu.Lock()
-		keys := r.keys
-		r.keys, r.removing = nil, len(keys) > 0
+		batch := r.waiting
+		r.waiting, r.removing = nil, len(batch) > 0
 		r.mu.Unlock()
-		if len(keys) == 0 {
+		if len(batch) == 0 {
 			return
 		}
-		err := r.store.small(context.Background(), func(ctx context.Context, client valkey.Client) (err error) {
-			commands := make(valkey.Commands, len(keys))
-			for i, key := range keys {
-				commands[i] = client.B().Unlink().Key(key).Build()
-			}
-			for _, result := range client.DoMulti(ctx, commands...) {
-				err = errors.Join(err, result.Error())
-			}
-			return err
-		})
-		if err != nil && !errors.Is(err, store.ErrDown) { // a store that is down says so itself
+		if err := r.remove(batch); err != nil && !errors.Is(err, store.ErrDown) { // a store that is down says so itself
 			r.store.options.Report(fmt.Errorf("removing ciphertext: %w", err))
 		}
+		for _, removal := range batch {
+			if removal.done != nil {
+				close(removal.done)
+			}
+		}
 	}
+}
+
+func (r *removals) remove(batch []removal) error {
+	unknown := false
+	send := func(ctx context.Context, client valkey.Client) (err error) {
+		var commands valkey.Commands
+		for _, removal := range batch {
+			commands = append(commands, client.B().Unlink().Key(removal.key).Build())
+			if removal.share.account != "" {
+				release := r.store.releasing(removal.share, 0)
+				commands = append(commands, release.build(client.B(), "EVALSHA", release.script.sha1))
+			}
+		}
+		for _, result := range client.DoMulti(ctx, commands...) {
+			if answer, ok := valkey.IsValkeyErr(result.Error()); ok && answer.IsNoScript() {
+				unknown = true
+				continue
+			}
+			err = errors.Join(err, result.Error())
+		}
+		return err
+	}
+	err := r.store.small(context.Background(), send)
+	if unknown && err == nil { // Valkey has not seen the script: now it does
+		for _, removal := range batch {
+			r.store.release(context.Background(), removal.share, 0)
+		}
+	}
+	return err
 }

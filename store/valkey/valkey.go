@@ -42,7 +42,7 @@ const (
 	// pieceSize is how much ciphertext one command writes or reads.
 	pieceSize = 128 << 10
 	// inlineSize is the largest ciphertext that is answered with its claim, and goes over the shared connections.
-	inlineSize = 16 << 10
+	inlineSize = 64 << 10
 
 	// draftLife is how long a draft lives after its last piece.
 	draftLife = 10 * time.Minute
@@ -137,6 +137,12 @@ func Open(options Options) *Store {
 
 // connections returns what is connected, or why nothing is.
 func (s *Store) connections() (clients, error) { return s.monitor.connections() }
+
+// inCluster tells whether keys are on several servers.
+func (s *Store) inCluster() bool {
+	c, err := s.connections()
+	return err == nil && c.shared.Mode() == valkey.ClientModeCluster
+}
 
 // nonce draws 16 random bytes, in base64.
 func (s *Store) nonce() (string, error) {

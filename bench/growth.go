@@ -26,7 +26,7 @@ func (b *bench) growth() error {
 			}
 			live = step.live
 			for round := range b.rounds + 1 {
-				var both results = results{}
+				both := results{}
 				if err := b.round(both, s, secret); err != nil {
 					return err
 				}

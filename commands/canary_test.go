@@ -372,8 +372,10 @@ func TestNothingThatIsSecretIsToldOnTheEmbeddedStore(t *testing.T) {
 	locked, waiting := l.secrets()
 	l.everywhere(locked, waiting, c.addID("an id that never was", uuid.NewString()))
 	l.torn()
-	if err := os.Truncate(filepath.Join(dir, "small"), 10); err != nil { // what is stored is damaged
-		t.Fatal(err)
+	for _, file := range blobFiles(t, dir) { // what is stored is damaged
+		if err := os.Truncate(filepath.Join(dir, "secrets", file.Name()), 10); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if a := l.send("GET", api.SecretPath+"/"+waiting, ""); a.status != http.StatusServiceUnavailable {
 		t.Errorf("a damaged secret gives %d %s", a.status, a.body)

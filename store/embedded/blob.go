@@ -10,13 +10,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"hakanai/store"
 )
 
-// A blob is one ciphertext, in a file of its own or in a slot (see slots.go):
+// A blob is the file of one ciphertext:
 //
 //	magic (8 bytes) | key (32 bytes) | chunk | chunk | …
 //
@@ -37,73 +36,39 @@ type name [16]byte
 
 func (n name) file() string { return hex.EncodeToString(n[:]) }
 
-// blobs are all of them.
+// blobs is the directory of all blobs.
 type blobs struct {
-	root    *os.Root // the directory of files
+	root    *os.Root
 	dir     *os.File // the same directory, to be synced
-	shared  [2]*slots
-	wiper   *wiper
 	random  io.Reader
 	buffers sync.Pool // *[blobHeader + chunkSize + tagSize]byte
 }
 
 type blobBuffer [blobHeader + chunkSize + tagSize]byte
 
-func openBlobs(dir string, random io.Reader) (b *blobs, err error) {
-	b = &blobs{random: random}
-	b.buffers.New = func() any { return new(blobBuffer) }
-	path := filepath.Join(dir, secretsName)
+func openBlobs(path string, random io.Reader) (*blobs, error) {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	if b.root, err = os.OpenRoot(path); err != nil {
+	root, err := os.OpenRoot(path)
+	if err != nil {
 		return nil, err
 	}
-	if b.dir, err = b.root.Open("."); err != nil {
-		return nil, errors.Join(err, b.close())
-	}
-	for i, c := range []class{smallSlot, mediumSlot} {
-		if b.shared[i], err = openSlots(dir, c); err != nil {
-			return nil, errors.Join(err, b.close())
-		}
-	}
-	return b, syncParent(dir)
-}
-
-func (b *blobs) close() error {
-	var err error
-	for _, slots := range b.shared {
-		if slots != nil {
-			err = errors.Join(err, slots.file.Close())
-		}
-	}
-	if b.dir != nil {
-		err = errors.Join(err, b.dir.Close())
-	}
-	return errors.Join(err, b.root.Close())
-}
-
-// syncParent makes the names in the data directory durable.
-func syncParent(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the data directory
+	dir, err := root.Open(".")
 	if err != nil {
-		return err
+		return nil, errors.Join(err, root.Close())
 	}
-	return errors.Join(syncDir(d), d.Close())
+	b := &blobs{root: root, dir: dir, random: random}
+	b.buffers.New = func() any { return new(blobBuffer) }
+	return b, nil
 }
 
-// of is the file of a class of slots.
-func (b *blobs) of(c class) *slots { return b.shared[c-smallSlot] }
+func (b *blobs) close() error { return errors.Join(b.dir.Close(), b.root.Close()) }
 
-// sync makes new blobs of a class durable: those in slots, or the names of those that are files.
-func (b *blobs) sync(c class) error {
-	if c != ownFile {
-		return syncData(b.of(c).file)
-	}
-	return syncDir(b.dir)
-}
+// sync makes the names of new blobs durable.
+func (b *blobs) sync() error { return syncDir(b.dir) }
 
-// names lists the blobs that are files.
+// names lists the blobs that are there.
 func (b *blobs) names() ([]name, error) {
 	dir, err := b.root.Open(".")
 	if err != nil {
@@ -129,24 +94,8 @@ func (b *blobs) names() ([]name, error) {
 	}
 }
 
-// wipe destroys what is in a slot, soon, if it is still there.
-func (b *blobs) wipe(l located, done chan error) {
-	if b.of(l.place.class).disown(l.place.slot, l.name) {
-		b.wiper.add(l.place, done)
-	} else if done != nil {
-		done <- nil
-	}
-}
-
-// wipeNow destroys what is in a slot, if it is still there.
-func (b *blobs) wipeNow(l located) error {
-	done := make(chan error, 1)
-	b.wipe(l, done)
-	return <-done
-}
-
-// destroyFile overwrites the key and removes the file. That there is none is no error.
-func (b *blobs) destroyFile(n name) error {
+// destroy overwrites the key and removes the file. That there is none is no error.
+func (b *blobs) destroy(n name) error {
 	file, err := b.root.OpenFile(n.file(), os.O_WRONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -176,7 +125,7 @@ func (b *blobs) destroyOpen(n name, file *os.File) error {
 	return nil
 }
 
-// blobWriter writes one blob. Where it goes is decided when the first chunk is full, or at the end.
+// blobWriter writes one blob. The file is made when the first chunk is full, or at the end.
 type blobWriter struct {
 	blobs *blobs
 	name  name
@@ -184,9 +133,7 @@ type blobWriter struct {
 
 	buffer *blobBuffer // header, then the chunk that is being filled; nil while there is nothing
 	filled int         // bytes of it that are in the chunk
-	file   *os.File    // nil before that
-	place  place
-	at     int64 // where the next chunk goes
+	file   *os.File
 	aead   cipher.AEAD
 	chunk  uint64 // number of the next chunk
 }
@@ -215,60 +162,33 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 func (w *blobWriter) flush(last bool) error {
 	start := blobHeader
 	if w.file == nil {
-		if err := w.begin(last); err != nil {
+		if err := w.create(); err != nil {
 			return err
 		}
 		start = 0
-	} else if w.place.class != ownFile && w.size > w.blobs.of(w.place.class).capacity() {
-		if err := w.move(); err != nil {
-			return err
-		}
 	}
 	nonce := chunkNonce(w.chunk, last)
 	plain := w.buffer[blobHeader : blobHeader+w.filled]
 	sealed := w.aead.Seal(plain[:0], nonce[:], plain, nil)
-	if err := w.write(w.buffer[start : blobHeader+len(sealed)]); err != nil {
-		return err
+	if _, err := w.file.Write(w.buffer[start : blobHeader+len(sealed)]); err != nil {
+		return fmt.Errorf("writing a ciphertext: %w", diskError(err))
 	}
 	w.chunk++
 	w.filled = 0
 	return nil
 }
 
-func (w *blobWriter) write(piece []byte) error {
-	err := w.blobs.retried(func() error {
-		_, err := w.file.WriteAt(piece, w.at)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("writing a ciphertext: %w", err)
-	}
-	w.at += int64(len(piece))
-	return nil
-}
-
-// begin finds a place, and draws the key into the buffer's header.
-func (w *blobWriter) begin(last bool) (err error) {
+// create makes the file, and draws its key into the buffer's header.
+func (w *blobWriter) create() error {
 	key := w.buffer[len(blobMagic):blobHeader]
 	copy(w.buffer[:], blobMagic)
 	if _, err := io.ReadFull(w.blobs.random, key); err != nil {
 		return fmt.Errorf("drawing a key: %w", err)
 	}
+	var err error
 	if w.aead, err = newAEAD(key); err != nil {
 		return err
 	}
-	class := mediumSlot
-	if last && w.size <= w.blobs.of(smallSlot).capacity() {
-		class = smallSlot
-	}
-	slots := w.blobs.of(class)
-	w.place = place{class, slots.take(w.name)}
-	w.file, w.at = slots.file, slots.at(w.place.slot)
-	return w.write(w.name[:])
-}
-
-// move makes a file of its own for what has become too large for its slot.
-func (w *blobWriter) move() error {
 	file, err := w.blobs.root.OpenFile(w.name.file(), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return store.ErrExists
@@ -276,21 +196,11 @@ func (w *blobWriter) move() error {
 	if err != nil {
 		return fmt.Errorf("making a ciphertext's file: %w", diskError(err))
 	}
-	from, slot := w.blobs.of(w.place.class), w.place
-	begin := from.at(slot.slot) + int64(len(w.name))
-	w.file, w.place, w.at = file, place{}, w.at-begin
-	err = w.blobs.retried(func() error {
-		_, err := io.Copy(io.NewOffsetWriter(file, 0), io.NewSectionReader(from.file, begin, w.at))
-		return err
-	})
-	if err != nil {
-		return errors.Join(fmt.Errorf("writing a ciphertext: %w", err), w.blobs.wipeNow(located{w.name, slot}))
-	}
-	w.blobs.wipe(located{w.name, slot}, nil)
+	w.file = file
 	return nil
 }
 
-// finish writes what is left. What is in a slot, and the name of a file, are durable after blobs.sync.
+// finish writes what is left and makes the content durable. The name is durable after blobs.sync.
 func (w *blobWriter) finish() error {
 	if w.buffer == nil {
 		w.buffer = w.blobs.buffers.Get().(*blobBuffer)
@@ -298,16 +208,13 @@ func (w *blobWriter) finish() error {
 	if err := w.flush(true); err != nil {
 		return err
 	}
-	if w.place.class != ownFile {
-		return nil
-	}
 	if err := syncData(w.file); err != nil {
 		return fmt.Errorf("syncing a ciphertext: %w", diskError(err))
 	}
 	return nil
 }
 
-// release gives buffer and file back; with destroy it destroys what was written as well.
+// release gives buffer and file back; with destroy it removes the file as well.
 func (w *blobWriter) release(destroy bool) error {
 	if w.buffer != nil {
 		clear(w.buffer[:blobHeader])
@@ -319,11 +226,6 @@ func (w *blobWriter) release(destroy bool) error {
 	switch {
 	case file == nil:
 		return nil
-	case w.place.class != ownFile && destroy:
-		w.blobs.wipe(located{w.name, w.place}, nil)
-		return nil
-	case w.place.class != ownFile:
-		return nil
 	case destroy:
 		return w.blobs.destroyOpen(w.name, file)
 	default:
@@ -334,9 +236,7 @@ func (w *blobWriter) release(destroy bool) error {
 // blobReader reads one blob, from its beginning or from where seekTo has put it.
 type blobReader struct {
 	blobs  *blobs
-	place  place
 	file   *os.File
-	at     int64 // where the next chunk is in the file
 	aead   cipher.AEAD
 	buffer *blobBuffer
 	plain  []byte // what is left of the chunk that was opened last
@@ -344,38 +244,25 @@ type blobReader struct {
 	left   int64 // bytes of ciphertext not opened yet
 }
 
-// open opens a blob of which the index says that it holds size bytes. A file is open for writing as well, to be destroyed.
-func (b *blobs) open(l located, size int64) (r *blobReader, err error) {
-	r = &blobReader{blobs: b, place: l.place, left: size}
-	if l.place.class == ownFile {
-		if r.file, err = b.root.OpenFile(l.name.file(), os.O_RDWR, 0); err != nil {
-			return nil, fmt.Errorf("opening a ciphertext: %w", err)
-		}
-	} else {
-		slots := b.of(l.place.class)
-		if !slots.pin(l.place.slot, l.name) {
-			return nil, errors.New("opening a ciphertext: it is not in its place")
-		}
-		r.file, r.at = slots.file, slots.at(l.place.slot)+int64(len(l.name))
+// open opens a blob of which the index says that it holds size bytes. It is open for writing as well, to be destroyed.
+func (b *blobs) open(n name, size int64) (*blobReader, error) {
+	file, err := b.root.OpenFile(n.file(), os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening a ciphertext: %w", err)
 	}
-	if err := r.readHeader(); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening a ciphertext: %w", err), r.close())
-	}
-	return r, nil
-}
-
-func (r *blobReader) readHeader() (err error) {
 	var header [blobHeader]byte
 	defer clear(header[:])
-	if _, err := r.file.ReadAt(header[:], r.at); err != nil {
-		return err
+	if _, err := io.ReadFull(file, header[:]); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening a ciphertext: %w", err), file.Close())
 	}
 	if string(header[:len(blobMagic)]) != blobMagic {
-		return errors.New("not one of this store")
+		return nil, errors.Join(errors.New("opening a ciphertext: not a file of this store"), file.Close())
 	}
-	r.at += int64(blobHeader)
-	r.aead, err = newAEAD(header[len(blobMagic):])
-	return err
+	aead, err := newAEAD(header[len(blobMagic):])
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return &blobReader{blobs: b, file: file, aead: aead, left: size}, nil
 }
 
 func (r *blobReader) Read(p []byte) (int, error) {
@@ -402,15 +289,14 @@ func (r *blobReader) seekTo(offset int64) error {
 		return nil
 	}
 	chunk := offset / chunkSize
-	r.at += chunk * (chunkSize + tagSize)
-	r.chunk, r.left = uint64(chunk), r.left-chunk*chunkSize
-	if offset %= chunkSize; offset == 0 {
-		return nil
+	if _, err := r.file.Seek(int64(blobHeader)+chunk*(chunkSize+tagSize), io.SeekStart); err != nil {
+		return fmt.Errorf("reading a ciphertext: %w", err)
 	}
+	r.chunk, r.left = uint64(chunk), r.left-chunk*chunkSize
 	if err := r.next(); err != nil {
 		return err
 	}
-	r.plain = r.plain[offset:]
+	r.plain = r.plain[offset%chunkSize:]
 	return nil
 }
 
@@ -421,7 +307,7 @@ func (r *blobReader) next() error {
 	}
 	length := min(r.left, chunkSize)
 	sealed := r.buffer[:length+tagSize]
-	if _, err := r.file.ReadAt(sealed, r.at); err != nil {
+	if _, err := io.ReadFull(r.file, sealed); err != nil {
 		return fmt.Errorf("reading a ciphertext: %w", err)
 	}
 	nonce := chunkNonce(r.chunk, length == r.left)
@@ -431,7 +317,6 @@ func (r *blobReader) next() error {
 	}
 	r.plain = plain
 	r.left -= length
-	r.at += length + tagSize
 	r.chunk++
 	return nil
 }
@@ -442,16 +327,6 @@ func (r *blobReader) release() {
 		r.blobs.buffers.Put(r.buffer)
 		r.buffer, r.plain, r.left = nil, nil, 0
 	}
-}
-
-// close gives back what a reader holds.
-func (r *blobReader) close() error {
-	r.release()
-	if r.place.class != ownFile {
-		r.blobs.of(r.place.class).unpin(r.place.slot)
-		return nil
-	}
-	return r.file.Close()
 }
 
 func newAEAD(key []byte) (cipher.AEAD, error) {
@@ -470,23 +345,6 @@ func chunkNonce(chunk uint64, last bool) [12]byte {
 		nonce[11] = 1
 	}
 	return nonce
-}
-
-// retried does what needs room on the disk, and once more if the disk was full and free slots have given some back.
-func (b *blobs) retried(do func() error) error {
-	err := diskError(do())
-	if !errors.Is(err, store.ErrFull) {
-		return err
-	}
-	given := false
-	for _, slots := range b.shared {
-		some, punched := slots.giveBack()
-		given, err = given || some, errors.Join(err, punched)
-	}
-	if given {
-		return diskError(do())
-	}
-	return err
 }
 
 // diskError turns "no space left" and "quota exceeded" into store.ErrFull. bbolt passes them on as text in places.

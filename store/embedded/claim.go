@@ -131,7 +131,7 @@ func (s *Store) openClaim(
 		return nil, err
 	}
 	c := &claim{store: s, name: n, size: r.size, owner: claimant}
-	blob, open := s.blobs.open(located{n, r.place}, r.size)
+	blob, open := s.blobs.open(n, r.size)
 	err = s.writer.do(ctx, op{frees: true, run: func(tx *indexTx) error {
 		r, err := s.unexpired(tx, n)
 		if err != nil {
@@ -147,7 +147,7 @@ func (s *Store) openClaim(
 	}})
 	if err != nil {
 		if blob != nil {
-			err = errors.Join(err, blob.close())
+			err = errors.Join(err, blob.file.Close())
 		}
 		return nil, err
 	}
@@ -263,7 +263,6 @@ func (c *claim) Release() error {
 // End implements store.Store.
 func (s *Store) End(ctx context.Context, id store.ID, claimant store.Claimant) error {
 	n := s.index.name(id)
-	var ended record
 	err := s.writer.do(ctx, op{frees: true, run: func(tx *indexTx) error {
 		r, err := s.unexpired(tx, n)
 		if err == nil {
@@ -272,42 +271,34 @@ func (s *Store) End(ctx context.Context, id store.ID, claimant store.Claimant) e
 		if err != nil {
 			return err
 		}
-		ended, err = endTheLease(tx, n)
-		return err
+		return endTheLease(tx, n)
 	}})
 	if err != nil {
 		return err
 	}
-	if ended.place.class != ownFile {
-		return s.blobs.wipeNow(located{n, ended.place})
-	}
-	if err := s.blobs.destroyFile(n); err != nil { // nobody can have it any more
+	if err := s.blobs.destroy(n); err != nil { // nobody can have it any more
 		s.destroyLater(n)
 		s.report(err)
 	}
 	return nil
 }
 
-// endTheLease makes a claim final, and returns what it was.
-func endTheLease(tx *indexTx, n name) (record, error) {
+// endTheLease makes a claim final.
+func endTheLease(tx *indexTx, n name) error {
 	r, err := tx.record(n)
 	if err != nil || r.leaseEnds == 0 {
-		return r, err
+		return err
 	}
 	leaseEnds := r.leaseEnds
 	err = errors.Join(tx.discharge(r), tx.removeEnd(leaseEnds, endLease, n[:]))
 	r.leaseEnds, r.claimant, r.account = 0, store.Claimant{}, store.Account{}
-	return r, errors.Join(err, tx.putRecord(n, r))
+	return errors.Join(err, tx.putRecord(n, r))
 }
 
 // destroy ends the reader, and the ciphertext with it.
 func (c *claim) destroy() error {
 	blob := c.blob
 	c.blob = nil
-	if blob.place.class != ownFile {
-		c.store.blobs.wipe(located{c.name, blob.place}, nil)
-		return blob.close()
-	}
 	blob.release()
 	return c.store.blobs.destroyOpen(c.name, blob.file)
 }
@@ -315,5 +306,6 @@ func (c *claim) destroy() error {
 func (c *claim) closeBlob() error {
 	blob := c.blob
 	c.blob = nil
-	return blob.close()
+	blob.release()
+	return blob.file.Close()
 }

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// doomed are files of blobs that the index knows no more, and that could not be destroyed. They are tried again at each sweep, and
+// doomed are blobs that the index knows no more, and that could not be destroyed. They are tried again at each sweep, and
 // after a restart they are what a crash left over.
 type doomed struct {
 	lock  sync.Mutex
@@ -19,35 +19,22 @@ func (d *doomed) add(names ...name) {
 }
 
 // take empties the list.
-func (d *doomed) take() (gone []located) {
+func (d *doomed) take() (names []name) {
 	d.lock.Lock()
 	defer d.lock.Unlock()
-	for _, n := range d.names {
-		gone = append(gone, located{name: n})
-	}
-	d.names = nil
-	return gone
+	names, d.names = d.names, nil
+	return names
 }
 
 // destroyLater makes the next sweep destroy a blob that the index knows no more.
 func (s *Store) destroyLater(n name) { s.doomed.add(n) }
 
-// located is a blob and where it is.
-type located struct {
-	name  name
-	place place
-}
-
 // destroyAll destroys blobs that the index knows no more. Those that cannot be destroyed are tried again later.
-func (s *Store) destroyAll(gone []located) error {
+func (s *Store) destroyAll(names []name) error {
 	var errs []error
-	for _, l := range gone {
-		if l.place.class != ownFile {
-			s.blobs.wipe(l, nil)
-			continue
-		}
-		if err := s.blobs.destroyFile(l.name); err != nil {
-			s.destroyLater(l.name)
+	for _, n := range names {
+		if err := s.blobs.destroy(n); err != nil {
+			s.destroyLater(n)
 			errs = append(errs, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -45,7 +46,7 @@ func TestACiphertextThatCannotBeDestroyedKeepsNoOtherAndIsTriedAgain(t *testing.
 	// All end in one batch; in the index's order, at least one comes after one of the obstructed.
 	var ends []func()
 	for i := range 20 {
-		id := storetest.Create(t, s, storetest.Bytes(200_000+i), time.Second)
+		id := storetest.Create(t, s, []byte(fmt.Sprint("secret ", i)), time.Second)
 		if i%2 == 0 {
 			ends = append(ends, obstruct(t, s, id))
 		}
@@ -68,7 +69,7 @@ func TestWhatIsToBeDestroyedLaterIsDestroyedByTheSweep(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	defer closeStore(t, s)
-	id := storetest.Create(t, s, storetest.Bytes(200_000), time.Hour)
+	id := storetest.Create(t, s, []byte("secret"), time.Hour)
 	wantBlobs(t, dir, 1)
 	s.destroyLater(s.index.name(id))
 	storetest.Eventually(t, "it is destroyed", func() bool {

@@ -49,8 +49,7 @@ func (d *draft) Commit(ctx context.Context, secret store.Secret) error {
 		d.Discard()
 		return err
 	}
-	r.place = d.blob.place
-	err := s.writer.do(ctx, op{newBlob: &r.place, run: func(tx *indexTx) error {
+	err := s.writer.do(ctx, op{newBlob: true, run: func(tx *indexTx) error {
 		if s.clock.jumped() {
 			return store.ErrClockJump
 		}

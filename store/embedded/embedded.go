@@ -101,11 +101,10 @@ func (s *Store) open(wall func() time.Time) error {
 		return err
 	}
 	s.clock = newClock(wall, seen)
-	s.reserve = newReserve(s.dir)
-	if s.blobs, err = openBlobs(s.dir, s.random); err != nil {
+	if s.blobs, err = openBlobs(filepath.Join(s.dir, secretsName), s.random); err != nil {
 		return err
 	}
-	s.blobs.wiper = &wiper{blobs: s.blobs, report: s.report, full: s.reserve.gone}
+	s.reserve = newReserve(s.dir)
 	if err := s.tidy(); err != nil {
 		return errors.Join(err, s.blobs.close())
 	}
@@ -157,19 +156,14 @@ func (s *Store) tidy() error {
 		return err
 	}
 	for _, name := range names {
-		keep, err := s.index.needsBlob(name, place{})
+		keep, err := s.index.needsBlob(name)
 		if err != nil {
 			return err
 		}
 		if keep {
 			continue
 		}
-		if err := s.blobs.destroyFile(name); err != nil {
-			return fmt.Errorf("removing what a crash left over: %w", err)
-		}
-	}
-	for _, slots := range s.blobs.shared {
-		if err := slots.tidy(s.index.needsBlob); err != nil {
+		if err := s.blobs.destroy(name); err != nil {
 			return fmt.Errorf("removing what a crash left over: %w", err)
 		}
 	}
@@ -197,6 +191,5 @@ func (s *Store) Close() error {
 	s.stop()
 	s.done.Wait()
 	s.writer.close()
-	s.blobs.wiper.done.Wait()
 	return errors.Join(s.blobs.close(), s.index.close())
 }

@@ -146,12 +146,12 @@ func (x *index) count() (secrets int, err error) {
 	return secrets, err
 }
 
-// needsBlob tells whether a secret's ciphertext in a place may still be wanted: it is live, or its claimant may come back. A
+// needsBlob tells whether a secret's ciphertext may still be wanted: it is live, or its claimant may come back. A
 // damaged record keeps its ciphertext, for whoever repairs it.
-func (x *index) needsBlob(n name, p place) (needed bool, err error) {
+func (x *index) needsBlob(n name) (needed bool, err error) {
 	err = x.view(func(tx *indexTx) error {
 		r, err := tx.record(n)
-		needed = err == nil && r.place == p && (r.state == live || r.leaseEnds > 0) || errors.Is(err, errDamaged)
+		needed = err == nil && (r.state == live || r.leaseEnds > 0) || errors.Is(err, errDamaged)
 		return nil
 	})
 	return needed, err

@@ -20,7 +20,6 @@ const (
 // record is what the index keeps of a secret. One that is not live is the tombstone that others are told "gone" by.
 type record struct {
 	state        state
-	place        place // of the ciphertext
 	expires      int64 // the store's time, ms
 	size         int64 // of the ciphertext, bytes
 	leaseEnds    int64 // the store's time, ms; 0 when there is no lease, or it is over
@@ -32,15 +31,15 @@ type record struct {
 }
 
 const (
-	recordVersion = 4
-	recordFixed   = 1 + 1 + 5*8 + 32 + 16 + 1 + 4 // all but restrictions and checksum
+	recordVersion = 3
+	recordFixed   = 1 + 1 + 5*8 + 32 + 16 // all but restrictions and checksum
 	recordSum     = 4
 )
 
 var errDamaged = errors.New("the record is damaged")
 
 // encode gives: version, state; expires, size, lease end, repeats, read (8 bytes each, big endian); claimant (32), account
-// (16), class and number of the slot (1 and 4), the restrictions as JSON (or nothing), and a CRC-32C over all of it.
+// (16), the restrictions as JSON (or nothing), and a CRC-32C over all of it.
 func (r record) encode() ([]byte, error) {
 	restrictions, err := r.restrictions.Encode()
 	if err != nil {
@@ -53,7 +52,6 @@ func (r record) encode() ([]byte, error) {
 	}
 	b = append(b, r.claimant[:]...)
 	b = append(b, r.account[:]...)
-	b = binary.BigEndian.AppendUint32(append(b, byte(r.place.class)), r.place.slot)
 	b = append(b, restrictions...)
 	return binary.BigEndian.AppendUint32(b, checksum(b)), nil
 }
@@ -75,10 +73,9 @@ func decodeRecord(b []byte) (record, error) {
 		repeats:   int64(binary.BigEndian.Uint64(body[26:])),
 		read:      int64(binary.BigEndian.Uint64(body[34:])),
 		claimant:  store.Claimant(body[42:74]),
-		account:   store.Account(body[74:90]),
-		place:     place{class(body[90]), binary.BigEndian.Uint32(body[91:])},
+		account:   store.Account(body[74:recordFixed]),
 	}
-	if r.state != live && r.state != claimed || r.size < 0 || r.place.class > mediumSlot {
+	if r.state != live && r.state != claimed || r.size < 0 {
 		return record{}, errDamaged
 	}
 	if restrictions := body[recordFixed:]; len(restrictions) > 0 {

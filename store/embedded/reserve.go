@@ -31,13 +31,6 @@ type reserve struct {
 
 func newReserve(dir string) *reserve { return &reserve{path: filepath.Join(dir, reserveName)} }
 
-// gone tells whether the room has been given up.
-func (r *reserve) gone() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return !r.whole
-}
-
 // release gives the room up.
 func (r *reserve) release() {
 	r.mu.Lock()

@@ -50,7 +50,7 @@ func (s *Store) removeEnded(ctx context.Context) error {
 		if err != nil || !due {
 			return errors.Join(failed, err)
 		}
-		var gone []located
+		var gone []name
 		var secrets, tokens int64 // fewer secrets, and as many tokens
 		err = s.writer.do(ctx, op{frees: true, run: func(tx *indexTx) (err error) {
 			gone, secrets, tokens, err = s.removeBatch(tx)
@@ -79,7 +79,7 @@ func (s *Store) anyDue() (due bool, err error) {
 
 // removeBatch removes the first ends that are due, and what they stand for. It returns the names of blobs to destroy,
 // how many live secrets there are less, and how many live tokens are left.
-func (s *Store) removeBatch(tx *indexTx) (gone []located, secrets, tokens int64, err error) {
+func (s *Store) removeBatch(tx *indexTx) (gone []name, secrets, tokens int64, err error) {
 	limit := binary.BigEndian.AppendUint64(nil, uint64(s.clock.certain()+1))
 	cursor := tx.ends.Cursor()
 	var ends [][]byte
@@ -102,14 +102,13 @@ func (s *Store) removeBatch(tx *indexTx) (gone []located, secrets, tokens int64,
 				err = errors.Join(err, tx.removeEnd(r.leaseEnds, endLease, key))
 			}
 			err = errors.Join(err, tx.secrets.Delete(key))
-			gone = append(gone, located{n, r.place})
+			gone = append(gone, n)
 		case endLease:
 			n := name(key)
-			r, leaseErr := endTheLease(tx, n)
-			if leaseErr != nil && !errors.Is(leaseErr, store.ErrNotFound) {
+			if leaseErr := endTheLease(tx, n); leaseErr != nil && !errors.Is(leaseErr, store.ErrNotFound) {
 				err = errors.Join(err, leaseErr)
 			}
-			gone = append(gone, located{n, r.place})
+			gone = append(gone, n)
 		case endToken:
 			err = errors.Join(err, tx.tokens.Delete(key))
 		case endGuess:

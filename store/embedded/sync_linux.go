@@ -22,9 +22,3 @@ func syncData(file *os.File) error {
 	}
 	return sync
 }
-
-// punch gives a part of a file back to the file system. It reads as zeros afterwards.
-func punch(file *os.File, at, length int64) error {
-	const keepSize, punchHole = 1, 2
-	return syscall.Fallocate(int(file.Fd()), keepSize|punchHole, at, length)
-}

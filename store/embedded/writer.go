@@ -15,8 +15,8 @@ import (
 // of package store's errors, it must not have changed anything; any other error undoes the whole transaction.
 type op struct {
 	run     func(*indexTx) error
-	newBlob *place // of a new blob: it must be durable first
-	frees   bool   // a claim, or what follows it: must work when the disk is full
+	newBlob bool // names of new blobs must be durable first
+	frees   bool // a claim, or what follows it: must work when the disk is full
 }
 
 // job is an op that waits for its result.
@@ -100,7 +100,7 @@ func (w *writer) loop() {
 
 // commit runs a batch and leaves each job its result.
 func (w *writer) commit(batch []*job) {
-	err := w.blobs.retried(func() error { return w.try(batch) })
+	err := w.try(batch)
 	if errors.Is(err, store.ErrFull) {
 		// What frees room goes first, into room that was kept for it. The rest is refused.
 		var freeing []*job
@@ -123,15 +123,12 @@ func (w *writer) commit(batch []*job) {
 
 // try runs a batch in one transaction. An error means that nothing of it has happened.
 func (w *writer) try(batch []*job) error {
-	new := make(map[class]bool)
 	for _, j := range batch {
-		if j.newBlob != nil {
-			new[j.newBlob.class] = true
-		}
-	}
-	for class := range new {
-		if err := w.blobs.sync(class); err != nil {
-			return fmt.Errorf("syncing ciphertexts: %w", diskError(err))
+		if j.newBlob {
+			if err := w.blobs.sync(); err != nil {
+				return fmt.Errorf("syncing the directory of ciphertexts: %w", diskError(err))
+			}
+			break
 		}
 	}
 	return diskError(guard(func() error {

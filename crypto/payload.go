@@ -2,12 +2,13 @@ package crypto
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"unicode/utf8"
+
+	"github.com/segmentio/asm/base64" // as encoding/base64, some ten times faster
 )
 
 // A payload is a JSON object: "data" is the content in standard base64, "filename" is there for a file, and "pad" is
@@ -34,7 +35,7 @@ func buildPayload(random io.Reader, content Content) (buffer []byte, err error) 
 
 	buffer = make([]byte, nonceSize, fixed+base64.StdEncoding.EncodedLen(pad)+spaces)
 	buffer = append(buffer, payloadData...)
-	buffer = base64.StdEncoding.AppendEncode(buffer, content.Data)
+	buffer = appendBase64(buffer, content.Data)
 	buffer = append(buffer, '"')
 	buffer = append(buffer, filename...)
 	buffer = append(buffer, payloadPad...)
@@ -43,12 +44,20 @@ func buildPayload(random io.Reader, content Content) (buffer []byte, err error) 
 		if _, err := io.ReadFull(random, piece[:n]); err != nil {
 			return buffer, fmt.Errorf("drawing padding: %w", err)
 		}
-		buffer = base64.StdEncoding.AppendEncode(buffer, piece[:n])
+		buffer = appendBase64(buffer, piece[:n])
 		pad -= n
 	}
 	buffer = append(buffer, '"')
 	buffer = append(buffer, "   "[:spaces]...)
 	return append(buffer, '}'), nil
+}
+
+// appendBase64 encodes into the room that a buffer has.
+func appendBase64(buffer, data []byte) []byte {
+	begin := len(buffer)
+	buffer = buffer[:begin+base64.StdEncoding.EncodedLen(len(data))]
+	base64.StdEncoding.Encode(buffer[begin:], data)
+	return buffer
 }
 
 // encodeFilename returns the payload's member for a file name, or nothing for a text.

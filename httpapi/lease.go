@@ -27,6 +27,9 @@ const (
 	leaseRate = 64 << 10 // bytes of the answer a second
 )
 
+// shortestLeased is the largest ciphertext for which the shortest lease is long enough.
+const shortestLeased = int64(minLease/time.Second) * leaseRate / 4 * 3
+
 func leaseOf(ciphertext int64) time.Duration {
 	return min(max(time.Duration(encodedLen(ciphertext)/leaseRate)*time.Second, minLease), maxLease)
 }

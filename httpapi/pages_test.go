@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"hakanai/httpapi/api"
 	"hakanai/store"
@@ -363,6 +364,15 @@ func (d faultyDraft) Commit(ctx context.Context, secret store.Secret) error {
 		return *err
 	}
 	return d.Draft.Commit(ctx, secret)
+}
+
+func (s faultyStore) ClaimUnseen(
+	ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration, most int64,
+) (store.Claim, error) {
+	if err := s.fault.Load(); err != nil {
+		return nil, *err
+	}
+	return s.Store.ClaimUnseen(ctx, id, claimant, lease, most)
 }
 
 func (s faultyStore) Look(ctx context.Context, id store.ID) (store.Secret, error) {

@@ -2,10 +2,10 @@ package httpapi
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/segmentio/asm/base64"
 
 	"hakanai/httpapi/api"
 	"hakanai/store"
@@ -105,7 +106,17 @@ func (s *Server) claim(r *http.Request) (store.Claim, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeTime)
 	defer cancel()
 	if !leased {
-		return s.claimOnce(ctx, r, id, func(store.Secret) (store.Claim, error) { return s.store.Claim(ctx, id, claimant, 0) })
+		claim, err := s.store.ClaimUnseen(ctx, id, claimant, 0, math.MaxInt64)
+		if errors.Is(err, store.ErrLook) {
+			claim, err = s.claimOnce(ctx, r, id, func(store.Secret) (store.Claim, error) { return s.store.Claim(ctx, id, claimant, 0) })
+		}
+		return claim, err
+	}
+	if len(r.Header.Values("Range")) == 0 {
+		claim, err := s.store.ClaimUnseen(ctx, id, claimant, minLease, shortestLeased)
+		if !errors.Is(err, store.ErrLook) && !errors.Is(err, store.ErrGone) {
+			return claim, err
+		}
 	}
 	for range maxLooks {
 		claim, err := s.claimOnce(ctx, r, id, func(secret store.Secret) (store.Claim, error) {

@@ -586,8 +586,10 @@ type slowClaims struct {
 	holding *atomic.Pointer[chan struct{}]
 }
 
-func (s slowClaims) Claim(ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration) (store.Claim, error) {
-	claim, err := s.Store.Claim(ctx, id, claimant, lease)
+func (s slowClaims) ClaimUnseen(
+	ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration, most int64,
+) (store.Claim, error) {
+	claim, err := s.Store.ClaimUnseen(ctx, id, claimant, lease, most)
 	if hold := s.holding.Load(); hold != nil && err == nil {
 		*hold <- struct{}{}
 		<-*hold

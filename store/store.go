@@ -26,6 +26,7 @@ type ID = uuid.UUID
 // was acknowledged.
 var (
 	ErrNotFound = errors.New("no such secret, or it has expired")
+	ErrLook     = errors.New("something stands before the secret")
 	ErrGone     = errors.New("the secret has been retrieved already")
 	ErrExists   = errors.New("the id is in use")
 	ErrFull     = errors.New("the store is full")
@@ -56,6 +57,10 @@ type Store interface {
 	// than the secret's own end) or is ended. The secret counts against its account's quota until then.
 	// Errors: ErrNotFound, ErrGone.
 	Claim(ctx context.Context, id ID, claimant Claimant, lease time.Duration) (Claim, error)
+
+	// ClaimUnseen is Claim without a look before it, for a secret of at most a size before which nothing stands.
+	// Errors: those of Claim; ErrLook when the secret is larger or has restrictions.
+	ClaimUnseen(ctx context.Context, id ID, claimant Claimant, lease time.Duration, most int64) (Claim, error)
 
 	// Resume repeats a claim under its lease, for its claimant alone. It never claims: what stands before a secret is for
 	// Claim. From is where the ciphertext will be read from, in bytes, or, if it is negative, how many of its last bytes will

@@ -53,7 +53,7 @@ func failureOf(err error) string {
 	switch {
 	case err == nil, errors.Is(err, io.EOF), errors.Is(err, context.Canceled),
 		errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrGone), errors.Is(err, store.ErrNoToken), errors.Is(err, store.ErrQuota),
-		errors.Is(err, store.ErrUsedUp):
+		errors.Is(err, store.ErrUsedUp), errors.Is(err, store.ErrLook):
 		return ""
 	case errors.Is(err, store.ErrDown):
 		return down
@@ -143,6 +143,19 @@ func (o *observedStore) Look(ctx context.Context, id store.ID) (store.Secret, er
 func (o *observedStore) Claim(ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration) (store.Claim, error) {
 	inner, c := o.claim.begin(ctx)
 	claim, err := o.inner.Claim(inner, id, claimant, lease)
+	return o.claimed(ctx, c, claim, err)
+}
+
+// ClaimUnseen implements store.Store.
+func (o *observedStore) ClaimUnseen(
+	ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration, most int64,
+) (store.Claim, error) {
+	inner, c := o.claim.begin(ctx)
+	claim, err := o.inner.ClaimUnseen(inner, id, claimant, lease, most)
+	return o.claimed(ctx, c, claim, err)
+}
+
+func (o *observedStore) claimed(ctx context.Context, c call, claim store.Claim, err error) (store.Claim, error) {
 	c.end(err)
 	if err != nil {
 		return nil, err
@@ -154,11 +167,7 @@ func (o *observedStore) Claim(ctx context.Context, id store.ID, claimant store.C
 func (o *observedStore) Resume(ctx context.Context, id store.ID, claimant store.Claimant, from int64) (store.Claim, error) {
 	inner, c := o.resume.begin(ctx)
 	claim, err := o.inner.Resume(inner, id, claimant, from)
-	c.end(err)
-	if err != nil {
-		return nil, err
-	}
-	return &observedClaim{inner: claim, store: o, ctx: ctx}, nil
+	return o.claimed(ctx, c, claim, err)
 }
 
 // End implements store.Store.

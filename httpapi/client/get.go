@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/google/uuid"
+	"github.com/segmentio/asm/base64"
 
 	"hakanai/httpapi/api"
 )
@@ -59,24 +60,42 @@ func (c *Client) Get(ctx context.Context, id uuid.UUID, passphraseHash string) (
 
 // readCiphertext decodes an answer as it comes. Memory grows with what has come, whatever the header says will.
 func (c *Client) readCiphertext(body io.Reader) ([]byte, error) {
-	// A lone line end after the text is forgiven; base64's decoder skips line ends anywhere, and would skip them for ever.
-	decoder := base64.NewDecoder(base64.StdEncoding.Strict(), &boundedText{body, c.maxText()})
 	var ciphertext bytes.Buffer
-	n, err := io.Copy(&ciphertext, io.LimitReader(decoder, c.maxCiphertext+1))
-	var corrupt base64.CorruptInputError
-	switch {
-	case n > c.maxCiphertext:
-		return nil, ErrTooLong
-	case errors.As(err, &corrupt):
-		return nil, ErrMalformed
-	case errors.Is(err, io.ErrUnexpectedEOF): // it ends within a group of four
-		return nil, fmt.Errorf("%w (the answer ends too early)", ErrInterrupted)
-	case err != nil:
-		return nil, err
-	case n == 0:
-		return nil, fmt.Errorf("%w (the answer is empty)", ErrInterrupted)
+	text := &boundedText{body, c.maxText()}
+	raw, decoded := make([]byte, 64<<10), make([]byte, 48<<10)
+	kept, padded := 0, false // what is left of raw, less than a group of four; the text is over
+	for {
+		n, err := text.Read(raw[kept:])
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		// A line end after the text is forgiven, and with it those that are elsewhere.
+		next := raw[:kept+n]
+		if bytes.IndexByte(next, '\n') >= 0 || bytes.IndexByte(next, '\r') >= 0 {
+			next = slices.DeleteFunc(next, func(c byte) bool { return c == '\n' || c == '\r' })
+		}
+		whole := len(next) / 4 * 4
+		m, malformed := base64.StdEncoding.Strict().Decode(decoded, next[:whole])
+		if malformed != nil || padded && len(next) > 0 {
+			return nil, ErrMalformed
+		}
+		padded = padded || m < whole/4*3
+		_, _ = ciphertext.Write(decoded[:m]) // never fails
+		kept = copy(raw, next[whole:])
+		if int64(ciphertext.Len()) > c.maxCiphertext {
+			return nil, ErrTooLong
+		}
+		if err == nil {
+			continue
+		}
+		if kept > 0 {
+			return nil, fmt.Errorf("%w (the answer ends too early)", ErrInterrupted)
+		}
+		if ciphertext.Len() == 0 {
+			return nil, fmt.Errorf("%w (the answer is empty)", ErrInterrupted)
+		}
+		return ciphertext.Bytes(), nil
 	}
-	return ciphertext.Bytes(), nil
 }
 
 // maxText is how long an answer's text may be: twice its ciphertext leaves more room for line ends than anybody needs.

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/segmentio/asm/base64"
 
 	"hakanai/httpapi/api"
 )
@@ -104,7 +104,8 @@ func (b *sendBody) Read(p []byte) (int, error) {
 		switch {
 		case len(b.rest) > 0:
 			n := min(len(b.rest), len(b.buffer)/4*3)
-			b.piece = base64.StdEncoding.AppendEncode(b.buffer[:0], b.rest[:n])
+			b.piece = b.buffer[:base64.StdEncoding.EncodedLen(n)]
+			base64.StdEncoding.Encode(b.piece, b.rest[:n])
 			b.rest = b.rest[n:]
 		case !b.terminated:
 			b.piece, b.terminated = b.last, true

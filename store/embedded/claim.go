@@ -75,11 +75,29 @@ type claim struct {
 
 // Claim implements store.Store.
 func (s *Store) Claim(ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration) (store.Claim, error) {
+	return s.claim(ctx, id, claimant, lease, func(record) error { return nil })
+}
+
+// ClaimUnseen implements store.Store.
+func (s *Store) ClaimUnseen(
+	ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration, most int64,
+) (store.Claim, error) {
+	return s.claim(ctx, id, claimant, lease, func(r record) error {
+		if r.size > most || !r.restrictions.None() {
+			return store.ErrLook
+		}
+		return nil
+	})
+}
+
+func (s *Store) claim(
+	ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration, check func(record) error,
+) (store.Claim, error) {
 	may := func(r record) error {
 		if r.state != live {
 			return store.ErrGone
 		}
-		return nil
+		return check(r)
 	}
 	c, err := s.openClaim(ctx, id, claimant, may, func(tx *indexTx, c *claim, r record) error { return c.first(tx, r, lease) })
 	if err != nil {

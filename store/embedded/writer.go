@@ -146,7 +146,7 @@ func (w *writer) try(batch []*job) error {
 
 // isRefusal tells whether an op's error concerns that op alone.
 func isRefusal(err error) bool {
-	for _, refusal := range []error{store.ErrNotFound, store.ErrGone, store.ErrExists, store.ErrQuota, store.ErrUsedUp, store.ErrClockJump, errDamaged} {
+	for _, refusal := range []error{store.ErrNotFound, store.ErrGone, store.ErrExists, store.ErrQuota, store.ErrUsedUp, store.ErrLook, store.ErrClockJump, errDamaged} {
 		if errors.Is(err, refusal) {
 			return true
 		}

@@ -41,6 +41,7 @@ func Run(t *testing.T, open Factory) {
 		{"what never was is not found", unknown},
 		{"an expired secret is not found, and is not counted", expired},
 		{"a tombstone lives no longer than the secret would have", tombstoneExpires},
+		{"a claim without a look consumes what nothing stands before, and nothing else", claimUnseen},
 		{"of many claimants at one instant one wins", manyClaimants},
 		{"of many secrets each has one winner", manySecrets},
 		{"a claim that is undone leaves the secret as it was", undo},
@@ -390,6 +391,51 @@ func manySecrets(t *testing.T, s store.Store) {
 		})
 	}
 	all.Wait()
+}
+
+func claimUnseen(t *testing.T, s store.Store) {
+	ctx, want := context.Background(), Bytes(1000)
+	_, err := s.ClaimUnseen(ctx, uuid.New(), NewClaimant(), 0, 1000)
+	wantErr(t, err, store.ErrNotFound)
+
+	large := Create(t, s, want, Life)
+	_, err = s.ClaimUnseen(ctx, large, NewClaimant(), 0, 999)
+	wantErr(t, err, store.ErrLook)
+	wantTaken(t, s, large, want)
+
+	restricted := uuid.New()
+	if err := TryCreate(s, restricted, want, store.Secret{TTL: Life, Restrictions: store.Restrictions{ASNs: []uint32{1}}}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.ClaimUnseen(ctx, restricted, NewClaimant(), time.Minute, 1000)
+	wantErr(t, err, store.ErrLook)
+	wantTaken(t, s, restricted, want)
+	_, err = s.ClaimUnseen(ctx, restricted, NewClaimant(), time.Minute, 1000)
+	wantErr(t, err, store.ErrGone)
+
+	id := Create(t, s, want, Life)
+	var all sync.WaitGroup
+	var won atomic.Int64
+	for range 16 {
+		all.Go(func() {
+			c, err := s.ClaimUnseen(ctx, id, NewClaimant(), time.Minute, 1000)
+			if err != nil {
+				wantErr(t, err, store.ErrGone)
+				return
+			}
+			won.Add(1)
+			if got, err := io.ReadAll(c); err != nil || !bytes.Equal(got, want) || c.Lease() <= 0 {
+				t.Errorf("%d bytes come, under a lease of %s (%v)", len(got), c.Lease(), err)
+			}
+			if err := c.Release(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if won.Load() != 1 {
+		t.Errorf("%d have won", won.Load())
+	}
 }
 
 func undo(t *testing.T, s store.Store) {

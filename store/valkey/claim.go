@@ -50,6 +50,8 @@ func (s *Store) status(k keys, r reply) error {
 		return nil
 	case "none":
 		return store.ErrNotFound
+	case "look":
+		return store.ErrLook
 	case "used":
 		return store.ErrUsedUp
 	case "gone":
@@ -88,6 +90,20 @@ var errClaimOver = errors.New("the claim is over")
 
 // Claim implements store.Store.
 func (s *Store) Claim(ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration) (store.Claim, error) {
+	return s.claim(ctx, id, claimant, lease, "")
+}
+
+// ClaimUnseen implements store.Store: it is one step of Valkey's.
+func (s *Store) ClaimUnseen(
+	ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration, most int64,
+) (store.Claim, error) {
+	return s.claim(ctx, id, claimant, lease, strconv.FormatInt(most, 10))
+}
+
+// claim claims a secret: with most, only if it is not larger and nothing stands before it.
+func (s *Store) claim(
+	ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration, most string,
+) (store.Claim, error) {
 	c, err := s.newClaim(id)
 	if err != nil {
 		return nil, err
@@ -100,7 +116,8 @@ func (s *Store) Claim(ctx context.Context, id store.ID, claimant store.Claimant,
 		script: s.scripts.claim,
 		keys:   c.keyList(),
 		args: []string{
-			c.keys.name, c.operation, owner, milliseconds(lease), milliseconds(max(lease, claimedLife)), fmt.Sprint(inlineSize),
+			c.keys.name, c.operation, owner, milliseconds(lease), milliseconds(max(lease, claimedLife)), strconv.Itoa(inlineSize),
+			most,
 		},
 		durable: true,
 	})
@@ -317,10 +334,8 @@ func (c *claim) Release() error {
 	c.over = true
 	s, ctx := c.store, context.Background()
 	if c.lease == 0 {
-		s.release(ctx, c.share, 0)
-		return s.small(ctx, func(ctx context.Context, client valkey.Client) error {
-			return client.Do(ctx, client.B().Unlink().Key(c.keys.claimed).Build()).Error()
-		})
+		s.removals.add(removal{key: c.keys.claimed, share: c.share})
+		return nil
 	}
 	err := c.shorten()
 	if c.unread > 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -101,11 +102,7 @@ func (d *draft) Commit(ctx context.Context, secret store.Secret) error {
 	if secret.Quota > 0 {
 		share = reservation{accountName(secret.Account), d.keys.name}
 	}
-	if err := d.store.reserve(ctx, share, d.size, secret); err != nil {
-		d.fail(err)
-		return err
-	}
-	r, err := d.store.run(ctx, call{
+	committing := call{
 		script: d.store.scripts.commit,
 		keys:   []string{d.keys.secret, d.keys.gone, d.keys.draft(d.nonce), d.keys.live},
 		args: []string{
@@ -114,7 +111,12 @@ func (d *draft) Commit(ctx context.Context, secret store.Secret) error {
 		},
 		durable: true,
 		large:   len(d.piece) > inlineSize,
-	})
+	}
+	r, err := d.commit(ctx, committing, share, secret)
+	if errors.Is(err, store.ErrQuota) {
+		d.fail(err)
+		return err
+	}
 	switch {
 	case err != nil:
 		if mayHaveHappened(err) {
@@ -133,6 +135,32 @@ func (d *draft) Commit(ctx context.Context, secret store.Secret) error {
 	}
 	d.err, d.piece = errDraftOver, nil
 	return nil
+}
+
+// commit runs the commit, after its share of the quota is reserved: in the same step where one server has all keys. A share
+// that was reserved is the caller's to release.
+func (d *draft) commit(ctx context.Context, committing call, share reservation, secret store.Secret) (reply, error) {
+	if share.account == "" || d.store.inCluster() {
+		if err := d.store.reserve(ctx, share, d.size, secret); err != nil {
+			return reply{}, err
+		}
+		return d.store.run(ctx, committing)
+	}
+	reserving, err := d.store.reserving(share, d.size, secret)
+	if err != nil {
+		return reply{}, err
+	}
+	committing.script = d.store.scripts.reservingCommit
+	committing.keys = slices.Concat(reserving.keys, committing.keys)
+	committing.args = slices.Concat(reserving.args, committing.args)
+	for {
+		switch r, err := d.store.run(ctx, committing); {
+		case err != nil || r.status != "over" && r.status != "more":
+			return r, err
+		case r.status == "over":
+			return r, store.ErrQuota
+		}
+	}
 }
 
 // revocation takes the secret back, if it is there.
@@ -156,12 +184,7 @@ func (d *draft) clear() {
 	if d.pieces == 0 {
 		return
 	}
-	s, key := d.store, d.keys.draft(d.nonce)
-	s.done.Go(func() { // the caller does not wait for it
-		_ = s.small(context.Background(), func(ctx context.Context, client valkey.Client) error {
-			return client.Do(ctx, client.B().Unlink().Key(key).Build()).Error()
-		})
-	})
+	d.store.removals.add(removal{key: d.keys.draft(d.nonce)})
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

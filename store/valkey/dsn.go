@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/valkey-io/valkey-go"
 )
@@ -284,12 +285,13 @@ func newSmallClient(options valkey.ClientOption) (valkey.Client, error) {
 func (d *DSN) options() valkey.ClientOption {
 	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
 	options := valkey.ClientOption{
-		InitAddress: slices.Clone(d.addresses),
-		TLSConfig:   d.tls,
-		Username:    d.user,
-		Password:    d.password,
-		SelectDB:    d.database,
-		Dialer:      dialer,
+		InitAddress:   slices.Clone(d.addresses),
+		TLSConfig:     d.tls,
+		Username:      d.user,
+		Password:      d.password,
+		SelectDB:      d.database,
+		Dialer:        dialer,
+		MaxFlushDelay: 50 * time.Microsecond,
 		// A single address of a unix socket or with a database is no node of a Cluster.
 		ForceSingleClient: d.unix || d.master == "" && d.database != 0,
 	}

@@ -7,6 +7,6 @@ var (
 	ClaimScript    = newScripts().claim.sha1
 	CommitScript   = newScripts().commit.sha1
 	PutTokenScript = newScripts().putToken.sha1
-	ReserveScript  = newScripts().reserve.sha1
+	ReserveScript  = newScripts().reservingCommit.sha1 // on one server
 	UndoScript     = newScripts().undo.sha1
 )

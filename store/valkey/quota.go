@@ -24,21 +24,25 @@ func accountName(account store.Account) string {
 	return base64.RawURLEncoding.EncodeToString(account[:])
 }
 
-// reserve takes the share of a secret of some size. Error: store.ErrQuota.
-func (s *Store) reserve(ctx context.Context, share reservation, size int64, secret store.Secret) error {
-	if share.account == "" {
-		return nil
-	}
+func (s *Store) reserving(share reservation, size int64, secret store.Secret) (call, error) {
 	charge, err := store.Charge(size, secret.Restrictions)
-	if err != nil {
-		return err
-	}
-	reserving := call{
+	return call{
 		script: s.scripts.reserve,
 		keys:   accountKeys(share.account),
 		args: []string{
 			share.name, strconv.FormatInt(charge, 10), milliseconds(secret.TTL), strconv.FormatInt(secret.Quota, 10),
 		},
+	}, err
+}
+
+// reserve takes the share of a secret of some size. Error: store.ErrQuota.
+func (s *Store) reserve(ctx context.Context, share reservation, size int64, secret store.Secret) error {
+	if share.account == "" {
+		return nil
+	}
+	reserving, err := s.reserving(share, size, secret)
+	if err != nil {
+		return err
 	}
 	for {
 		r, err := s.run(ctx, reserving)

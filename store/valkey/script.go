@@ -4,6 +4,7 @@ import (
 	"crypto/sha1" //nolint:gosec // Valkey names scripts by it; it guards nothing
 	_ "embed"
 	"encoding/hex"
+	"strings"
 )
 
 // What happens on the Valkey side in one step. Each file says what it is given and what it returns.
@@ -46,8 +47,22 @@ func newScript(source string) script {
 	return script{source, hex.EncodeToString(sum[:])}
 }
 
+// reservingCommit is reserve.lua and commit.lua in one step, where all keys are on one server. It returns what the one
+// returns that refuses, or done. KEYS and ARGV are those of reserve.lua, then those of commit.lua.
+func reservingCommit() script {
+	body := func(source string) string { return strings.TrimPrefix(source, "#!lua\n") }
+	return newScript("#!lua\n" +
+		"local function reserve(KEYS, ARGV)\n" + body(reserveSource) + "end\n" +
+		"local function commit(KEYS, ARGV)\n" + body(commitSource) + "end\n" +
+		"local reserved = reserve({unpack(KEYS, 1, 2)}, {unpack(ARGV, 1, 4)})\n" +
+		"if reserved ~= 'done' then return reserved end\n" +
+		"return commit({unpack(KEYS, 3)}, {unpack(ARGV, 5)})\n")
+}
+
 type scripts struct {
 	append, commit, revoke, look, claim, resume, undo, unread, end, putToken, reserve, release, attempt, forgive script
+
+	reservingCommit script
 }
 
 func newScripts() scripts {
@@ -66,5 +81,7 @@ func newScripts() scripts {
 		release:  newScript(releaseSource),
 		attempt:  newScript(attemptSource),
 		forgive:  newScript(forgiveSource),
+
+		reservingCommit: reservingCommit(),
 	}
 }

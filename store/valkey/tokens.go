@@ -47,6 +47,10 @@ func (s *Store) putToken(ctx context.Context, hash store.TokenHash, token store.
 // Token implements store.Store.
 func (s *Store) Token(ctx context.Context, kind store.TokenKind, hash store.TokenHash) (token store.Token, err error) {
 	key := tokenKey(kind, hash)
+	return s.lookups.share(key, func() (store.Token, error) { return s.token(context.WithoutCancel(ctx), kind, key) })
+}
+
+func (s *Store) token(ctx context.Context, kind store.TokenKind, key string) (token store.Token, err error) {
 	err = s.small(ctx, func(ctx context.Context, c valkey.Client) error {
 		token = store.Token{}
 		results := c.DoMulti(ctx, c.B().Get().Key(key).Build(), c.B().Pttl().Key(key).Build())

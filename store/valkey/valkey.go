@@ -42,7 +42,7 @@ const (
 	// pieceSize is how much ciphertext one command writes or reads.
 	pieceSize = 128 << 10
 	// inlineSize is the largest ciphertext that is answered with its claim, and goes over the shared connections.
-	inlineSize = 16 << 10
+	inlineSize = 64 << 10
 
 	// draftLife is how long a draft lives after its last piece.
 	draftLife = 10 * time.Minute
@@ -93,6 +93,9 @@ type Store struct {
 	monitor *monitor
 	repairs *repairs
 
+	lookups  *lookups
+	removals removals
+
 	sharedPlaces, singlePlaces places
 
 	stop context.CancelFunc
@@ -123,6 +126,8 @@ func Open(options Options) *Store {
 	}
 	s.monitor = newMonitor(options)
 	s.repairs = newRepairs(s)
+	s.lookups = newLookups()
+	s.removals.store = s
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.done.Go(func() { s.monitor.run(ctx) })
@@ -132,6 +137,12 @@ func Open(options Options) *Store {
 
 // connections returns what is connected, or why nothing is.
 func (s *Store) connections() (clients, error) { return s.monitor.connections() }
+
+// inCluster tells whether keys are on several servers.
+func (s *Store) inCluster() bool {
+	c, err := s.connections()
+	return err == nil && c.shared.Mode() == valkey.ClientModeCluster
+}
 
 // nonce draws 16 random bytes, in base64.
 func (s *Store) nonce() (string, error) {

@@ -154,7 +154,7 @@ func (s *selector) UnmarshalJSON(text []byte) error {
 
 // port is one of a container, a Service, a policy or a probe. The numbers of JSON are floating.
 type port struct {
-	Name, Protocol                  string
+	Name, Protocol, Path            string
 	Port, TargetPort, ContainerPort any
 }
 

@@ -32,28 +32,39 @@ ask() { # HOST PORT WORD...
 # after prints the line that comes after each line that is the name.
 after() { sed -n "/^$1\$/{n;p;}"; }
 
-role() { ask "$ADDRESS" 6379 role | head -n 1; }
+# sentinels prints what the Sentinels know of the primary: lines of names, and of values.
+sentinels() { for host in $HOSTS; do ask "$host" 26379 sentinel master main; done; }
 
-# The Sentinels know what is the primary, and keep it on disk: a pod that has been away is never the primary because it once
-# was. Two of three must agree. The first time they name the first pod.
+# primary prints the name of the pod that two of the three Sentinels call so.
+primary() { sentinels | after ip | sort | uniq -d; }
+
+# lost tells whether this pod has no data, and the Sentinels know others that may have some: as their primary it would empty
+# them. While it is down, one of them takes over.
+lost() { [ ! -d /data/valkey/appendonlydir ] && sentinels | after num-slaves | grep -q '[1-9]'; }
+
+# The Sentinels know what is the primary, and keep it on disk: a pod that has been away is never one because it once was. The
+# first time they name the first pod. A replica waits for its primary: after an outage of all, Sentinels would promote one that
+# may have been away for longer than the others, and has what was taken meanwhile. It gives up after five minutes.
 server() {
-	primary=
-	while [ -n "$HOSTS" ] && [ -z "$primary" ]; do
-		said=$(for host in $HOSTS; do ask "$host" 26379 sentinel master main; done)
-		primary=$(echo "$said" | after ip | sort | uniq -d)
-		# The volume was lost: as a primary it would empty its replicas. Down, it is replaced by one of them.
-		if [ "$primary" = "$HOST" ] && [ ! -d /data/valkey/appendonlydir ] && echo "$said" | after num-slaves | grep -q '[1-9]'; then
-			echo "this pod has no data, and is the primary of others that may have some: waiting for a failover" >&2
-			primary=
+	leader=
+	end=$(($(date +%s) + 300))
+	while [ -n "$HOSTS" ]; do
+		leader=$(primary)
+		if [ "$leader" = "$HOST" ]; then
+			lost || break
+			echo "this pod is the primary and has no data: waiting for another to take over" >&2
+		elif [ -n "$leader" ]; then
+			if [ "$(ask "$leader" 6379 role | head -n 1)" = master ]; then break; fi
+			if [ "$(date +%s)" -gt "$end" ]; then break; fi
 		fi
-		[ -n "$primary" ] || sleep 1
+		sleep 1
 	done
 	mkdir -p /data/valkey
 	{
 		configure /etc/valkey/config/valkey.conf
 		echo "bind $ADDRESS"
 		if [ -n "$HOSTS" ]; then echo "replica-announce-ip $HOST"; fi
-		if [ "$primary" != "$HOST" ] && [ -n "$primary" ]; then echo "replicaof $primary 6379"; fi
+		if [ "$leader" != "$HOST" ] && [ -n "$leader" ]; then echo "replicaof $leader 6379"; fi
 	} >/run/valkey/valkey.conf
 	exec valkey-server /run/valkey/valkey.conf
 }
@@ -82,14 +93,15 @@ ready() {
 	[ "${1-}" = master ] || [ "${4-}" = connected ]
 }
 
-# hand_over makes another pod the primary before this one stops.
+# hand_over makes another pod the primary before this one stops. It does not wait until this one is a replica: servers would
+# have to wait for that too.
 hand_over() {
 	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		[ "$(role)" = master ] || break
+		[ "$(primary)" = "$HOST" ] || break
 		for host in $HOSTS; do
 			[ "$host" = "$HOST" ] || [ "$(ask "$host" 26379 sentinel failover main)" != OK ] || break
 		done
-		sleep 2
+		sleep 1
 	done
 }
 

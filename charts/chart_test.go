@@ -412,19 +412,25 @@ func TestBodiesOfTheUploadLimitPassTheIngress(t *testing.T) {
 	}
 }
 
-// The server's settings are those of docs/configuration.md, which is made of its definitions.
-func TestEverySettingIsAValue(t *testing.T) {
+// documented are the server's settings, with what they are for: docs/configuration.md is made of their definitions.
+func documented(t *testing.T) map[string]string {
+	t.Helper()
 	docs, err := os.ReadFile("../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings := make(map[string]bool)
-	for _, row := range regexp.MustCompile("(?m)^\\| `--[^|]+\\| `(HAKANAI_[A-Z_]+)` \\|").FindAllSubmatch(docs, -1) {
-		settings[string(row[1])] = true
+	settings := make(map[string]string)
+	for _, row := range regexp.MustCompile("(?m)^\\| `--[^|]+\\| `(HAKANAI_[A-Z_]+)` \\|[^|]+\\| (.+) \\|$").FindAllSubmatch(docs, -1) {
+		settings[string(row[1])] = string(row[2])
 	}
 	if len(settings) < 30 {
 		t.Fatalf("there are %v", settings)
 	}
+	return settings
+}
+
+func TestEverySettingIsAValue(t *testing.T) {
+	settings := documented(t)
 	var values struct{ Config map[string]any }
 	file, err := os.ReadFile("hakanai/values.yaml")
 	if err != nil {
@@ -434,7 +440,7 @@ func TestEverySettingIsAValue(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name := range values.Config {
-		if !settings[name] {
+		if settings[name] == "" {
 			t.Errorf("the server has no setting %s", name)
 		}
 	}
@@ -443,7 +449,7 @@ func TestEverySettingIsAValue(t *testing.T) {
 		r := parse(t, template(t, "--values", "testdata/"+set+".yaml"))
 		for name, value := range r.environment(t, r.of("Deployment")[0].Spec.Template.Spec.Containers[0], nil) {
 			given[name] = true
-			if strings.HasPrefix(name, "HAKANAI_") && (!settings[name] || value == "") {
+			if strings.HasPrefix(name, "HAKANAI_") && (settings[name] == "" || value == "") {
 				t.Errorf("the server is given %s, %q", name, value)
 			}
 		}
@@ -639,7 +645,7 @@ func TestTheReadmeTellsOfEveryValue(t *testing.T) {
 	}
 	var table strings.Builder
 	table.WriteString("| value | default | |\n|---|---|---|\n")
-	tell(&table, "", values.Content[0])
+	tell(&table, "", values.Content[0], documented(t))
 	readme, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -660,8 +666,8 @@ func TestTheReadmeTellsOfEveryValue(t *testing.T) {
 	}
 }
 
-// tell writes a row for each value: its path, its default, and the comment before it.
-func tell(table *strings.Builder, path string, values *yaml.Node) {
+// tell writes a row for each value: its path, its default, and what its setting is for or the comment before it.
+func tell(table *strings.Builder, path string, values *yaml.Node, settings map[string]string) {
 	for i := 0; i+1 < len(values.Content); i += 2 {
 		key, value := values.Content[i], values.Content[i+1]
 		name := strings.TrimPrefix(path+"."+key.Value, ".")
@@ -670,8 +676,11 @@ func tell(table *strings.Builder, path string, values *yaml.Node) {
 			if comment != "" {
 				fmt.Fprintf(table, "| **`%s`** | | %s |\n", name, comment)
 			}
-			tell(table, name, value)
+			tell(table, name, value, settings)
 			continue
+		}
+		if setting := settings[key.Value]; setting != "" {
+			comment = strings.TrimSpace(setting + ". " + comment)
 		}
 		fmt.Fprintf(table, "| `%s` | %s | %s |\n", name, shown(value), comment)
 	}

@@ -27,21 +27,35 @@ const insideVariable = "CHART_TEST_CLUSTER"
 // read-only roots that the chart renders, and under the names of pods, whose addresses change whenever they start. It runs in
 // namespaces of its own, which have a loopback interface and these processes alone.
 func TestSecretsOutliveThePods(t *testing.T) {
-	t.Parallel()
-	if dir := os.Getenv(insideVariable); dir != "" {
-		outlive(t, enter(t, dir))
-		return
+	for values, test := range map[string]func(*testing.T, *cluster){
+		"defaults": outliveTheServer, "valkey": outliveTheValkey, "sentinel": outliveTheSentinels,
+	} {
+		t.Run(values, func(t *testing.T) {
+			if dir := os.Getenv(insideVariable); dir != "" {
+				test(t, enter(t, dir))
+				return
+			}
+			t.Parallel()
+			t.Logf("inside:\n%s", runInside(t, values))
+		})
 	}
+}
+
+// runInside runs this very test in namespaces of its own.
+func runInside(t *testing.T, values string) (output []byte) {
+	t.Helper()
 	dir := t.TempDir()
-	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // pods have other users
-		t.Fatal(err)
+	for parent := dir; strings.HasPrefix(parent, os.TempDir()+"/"); parent = filepath.Dir(parent) { // pods have other users
+		if err := os.Chmod(parent, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	build := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(dir, "hakanai"), "hakanai")
 	build.Env = append(build.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	text := template(t, "--values", "testdata/sentinel.yaml")
+	text := template(t, "--values", "testdata/"+values+".yaml")
 	if err := os.WriteFile(filepath.Join(dir, "manifest.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -49,15 +63,43 @@ func TestSecretsOutliveThePods(t *testing.T) {
 	if os.Getuid() != 0 {
 		flags = append(flags, "--map-root-user")
 	}
-	inside := exec.CommandContext(t.Context(), "unshare", append(flags, os.Args[0], "-test.run=^TestSecretsOutliveThePods$", "-test.v")...)
+	flags = append(flags, os.Args[0], "-test.v", "-test.run=^"+strings.Replace(t.Name(), "/", "$/^", 1)+"$")
+	inside := exec.CommandContext(t.Context(), "unshare", flags...)
 	inside.Env = append(os.Environ(), insideVariable+"="+dir)
-	out, err := inside.CombinedOutput()
-	if t.Logf("inside:\n%s", out); err != nil {
-		t.Fatal(err)
+	output, err := inside.CombinedOutput()
+	if err != nil || !strings.Contains(string(output), "--- PASS: "+t.Name()) {
+		t.Fatalf("%v\n%s", err, output)
 	}
+	return output
 }
 
-func outlive(t *testing.T, c *cluster) {
+func outliveTheServer(t *testing.T, c *cluster) {
+	server := c.startServer()
+	first, second := server.send("first"), server.send("second")
+	server.wantOnce(first, "first")
+	server.end(os.Kill)
+	server.start()
+	server.wantOnce(second, "second")
+	server.wantGone(first)
+	server.end(syscall.SIGTERM)
+}
+
+func outliveTheValkey(t *testing.T, c *cluster) {
+	valkey := c.pods[0]
+	valkey.start()
+	server := c.startServer()
+	first, second := server.send("first"), server.send("second")
+	server.wantOnce(first, "first")
+	valkey.kill()
+	valkey.start()
+	storetest.Eventually(t, "Valkey is ready", valkey.ready)
+	server.wantOnce(second, "second")
+	server.wantGone(first)
+	valkey.wantNothingDenied()
+	server.end(syscall.SIGTERM)
+}
+
+func outliveTheSentinels(t *testing.T, c *cluster) {
 	// The first start. The first pod is the last to come.
 	for _, i := range []int{2, 1} {
 		c.pods[i].start()
@@ -172,16 +214,17 @@ func enter(t *testing.T, dir string) *cluster {
 		t.Fatal(err)
 	}
 	c := &cluster{t: t, dir: dir, release: parse(t, string(text)), hosts: make(map[string]string)}
-	config := c.release.named("ConfigMap", "hakanai-valkey").Data
-	for _, file := range []string{"valkey.conf", "sentinel.conf"} { // who the test asks as
-		config[file] += "user watch on nopass -@all +acl|log\n"
-	}
-	set := c.release.of("StatefulSet")[0]
-	for i := range *set.Spec.Replicas {
-		c.pods = append(c.pods, &valkeyPod{
-			cluster: c, name: fmt.Sprintf("%s-%d", set.Metadata.Name, i), service: set.Spec.ServiceName, pod: set.Spec.Template.Spec,
-			processes: make(map[string]*process),
-		})
+	for _, set := range c.release.of("StatefulSet") {
+		config := c.release.named("ConfigMap", set.Metadata.Name).Data
+		for _, file := range []string{"valkey.conf", "sentinel.conf"} { // who the test asks as
+			config[file] += "\nuser watch on nopass -@all +acl|log\n"
+		}
+		for i := range *set.Spec.Replicas {
+			c.pods = append(c.pods, &valkeyPod{
+				cluster: c, name: fmt.Sprintf("%s-%d", set.Metadata.Name, i), service: set.Spec.ServiceName, pod: set.Spec.Template.Spec,
+				processes: make(map[string]*process),
+			})
+		}
 	}
 	c.writeHosts()
 	c.makeRoot()
@@ -241,6 +284,21 @@ func (c *cluster) write(name, text string) {
 	}
 }
 
+// makeVolume makes a directory that belongs to root and, as Kubernetes does it, to the group of a pod.
+func (c *cluster) makeVolume(name string, group int) {
+	c.t.Helper()
+	c.mkdir(name)
+	path := filepath.Join(c.dir, name)
+	if mayBeOthers() {
+		if err := os.Chown(path, 0, group); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(path, 0o775|os.ModeSetgid); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // writeHosts is the cluster's DNS.
 func (c *cluster) writeHosts() {
 	c.t.Helper()
@@ -294,13 +352,13 @@ func mayBeOthers() bool {
 
 // process is a container that runs.
 type process struct {
-	command *exec.Cmd
+	running *exec.Cmd
 	log     string // its file
 }
 
 func (c *cluster) start(name string, command *exec.Cmd) *process {
 	c.t.Helper()
-	p := &process{command: command, log: filepath.Join(c.dir, name+".log")}
+	p := &process{running: command, log: filepath.Join(c.dir, name+".log")}
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		c.t.Fatal(err)
@@ -321,8 +379,8 @@ func (c *cluster) start(name string, command *exec.Cmd) *process {
 }
 
 func (p *process) end(signal os.Signal) {
-	_ = p.command.Process.Signal(signal)
-	_ = p.command.Wait()
+	_ = p.running.Process.Signal(signal)
+	_ = p.running.Wait()
 }
 
 // valkeyPod is one of the StatefulSet's.
@@ -368,14 +426,10 @@ func (p *valkeyPod) start() {
 			p.write(p.name+"/"+volume.Name+"/"+name, text)
 		}
 	}
-	p.mkdir(p.name + "/data")
-	if mayBeOthers() {
-		for _, volume := range []string{"data", "run"} { // Kubernetes gives them the pod's group
-			if err := os.Chown(p.volume(volume), p.pod.SecurityContext.RunAsUser, p.pod.SecurityContext.RunAsUser); err != nil {
-				p.t.Fatal(err)
-			}
-		}
+	for _, volume := range []string{"data", "run"} {
+		p.makeVolume(p.name+"/"+volume, p.pod.SecurityContext.RunAsUser)
 	}
+	p.hosts[p.service] = p.address // which is enough where it is alone
 	p.hosts[p.host()] = p.address
 	p.writeHosts()
 	for _, c := range p.pod.Containers {
@@ -524,16 +578,19 @@ func (c *cluster) awaitWell() {
 type server struct {
 	*process
 	*cluster
+	pod        pod
+	volumes    []string
 	url, token string
 }
 
 func (c *cluster) startServer() *server {
 	c.t.Helper()
-	spec := c.release.of("Deployment")[0].Spec.Template.Spec
-	main := spec.Containers[0]
-	environment := c.release.environment(c.t, main, nil)
-	command := c.command(spec.SecurityContext.RunAsUser, nil, environment, append([]string{"/hakanai"}, main.Args...)...)
-	s := &server{process: c.start("server", command), cluster: c, url: "http://127.0.0.1:" + environment["HAKANAI_PORT"]}
+	s := &server{cluster: c, pod: c.release.of("Deployment")[0].Spec.Template.Spec}
+	for _, mount := range s.pod.Containers[0].VolumeMounts {
+		c.makeVolume("server/"+mount.Name, s.pod.SecurityContext.RunAsUser)
+		s.volumes = append(s.volumes, filepath.Join(c.dir, "server", mount.Name)+":"+mount.MountPath)
+	}
+	s.start()
 	token := regexp.MustCompile(`(?m)^    ([A-Za-z0-9_-]{43})$`)
 	storetest.Eventually(c.t, "the server has said a token", func() bool {
 		said, err := os.ReadFile(s.log)
@@ -544,15 +601,23 @@ func (c *cluster) startServer() *server {
 		s.token = string(found[1])
 		return true
 	})
-	s.awaitReady()
 	return s
+}
+
+func (s *server) start() {
+	s.t.Helper()
+	main := s.pod.Containers[0]
+	environment := s.release.environment(s.t, main, nil)
+	words := append([]string{"/hakanai"}, main.Args...) // the image's entry point
+	s.process = s.cluster.start("server", s.command(s.pod.SecurityContext.RunAsUser, s.volumes, environment, words...))
+	s.url = "http://127.0.0.1:" + environment["HAKANAI_PORT"]
 }
 
 // awaitReady asks as the chart's probe does.
 func (s *server) awaitReady() {
 	s.t.Helper()
 	client := &http.Client{Timeout: 10 * time.Second}
-	path := s.release.of("Deployment")[0].Spec.Template.Spec.Containers[0].ReadinessProbe.HTTPGet.Path
+	path := s.pod.Containers[0].ReadinessProbe.HTTPGet.Path
 	storetest.Eventually(s.t, "the server is ready", func() bool {
 		response, err := client.Get(s.url + path)
 		if err != nil {

@@ -61,10 +61,10 @@ server() {
 	done
 	mkdir -p /data/valkey
 	{
-		configure /etc/valkey/config/valkey.conf
 		echo "bind $ADDRESS"
 		if [ -n "$HOSTS" ]; then echo "replica-announce-ip $HOST"; fi
 		if [ "$leader" != "$HOST" ] && [ -n "$leader" ]; then echo "replicaof $leader 6379"; fi
+		configure /etc/valkey/config/valkey.conf
 	} >/run/valkey/valkey.conf
 	exec valkey-server /run/valkey/valkey.conf
 }
@@ -76,11 +76,10 @@ sentinel() {
 	learned=$(grep -sE '^sentinel (myid|monitor|(current|config|leader)-epoch|known-(replica|sentinel)) ' "$file") ||
 		learned="sentinel monitor main ${HOSTS%% *} 6379 2"
 	{
-		configure /etc/valkey/config/sentinel.conf
 		echo "bind $ADDRESS"
 		echo "sentinel announce-ip $HOST"
 		echo "$learned"
-		configure /etc/valkey/config/sentinel-main.conf
+		configure /etc/valkey/config/sentinel.conf
 	} >"$file.new"
 	mv "$file.new" "$file"
 	exec valkey-server "$file" --sentinel

@@ -601,6 +601,7 @@ func (c *cluster) startServer() *server {
 		s.token = string(found[1])
 		return true
 	})
+	s.awaitReady()
 	return s
 }
 
@@ -629,19 +630,23 @@ func (s *server) awaitReady() {
 	})
 }
 
-// client runs a subcommand.
+// client runs a subcommand, again while the server says that its store is away: then nothing was taken.
 func (s *server) client(input string, words ...string) (stdout, stderr string, err error) {
-	command := exec.Command(filepath.Join(s.dir, "hakanai"), words...)
-	command.Env = append(os.Environ(), "HAKANAI_SERVER="+s.url, "HAKANAI_TOKEN="+s.token)
-	var out, said bytes.Buffer
-	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(input), &out, &said
-	err = command.Run()
-	return out.String(), said.String(), err
+	s.t.Helper()
+	storetest.Eventually(s.t, "the server is available", func() bool {
+		command := exec.Command(filepath.Join(s.dir, "hakanai"), words...)
+		command.Env = append(os.Environ(), "HAKANAI_SERVER="+s.url, "HAKANAI_TOKEN="+s.token)
+		var out, said bytes.Buffer
+		command.Stdin, command.Stdout, command.Stderr = strings.NewReader(input), &out, &said
+		err = command.Run()
+		stdout, stderr = out.String(), said.String()
+		return err == nil || !strings.Contains(stderr, "not available just now") && !strings.Contains(stderr, "refused")
+	})
+	return stdout, stderr, err
 }
 
 func (s *server) send(text string) (link string) {
 	s.t.Helper()
-	s.awaitReady()
 	link, said, err := s.client(text, "send")
 	if err != nil {
 		s.t.Fatalf("sending gives %v: %s", err, said)
@@ -652,7 +657,6 @@ func (s *server) send(text string) (link string) {
 // wantOnce wants that a link gives a text, and nothing afterwards.
 func (s *server) wantOnce(link, want string) {
 	s.t.Helper()
-	s.awaitReady()
 	got, said, err := s.client("", "get", link)
 	if err != nil || got != want {
 		s.t.Fatalf("a link gives %q, %v: %s, want %q", got, err, said, want)
@@ -662,7 +666,6 @@ func (s *server) wantOnce(link, want string) {
 
 func (s *server) wantGone(link string) {
 	s.t.Helper()
-	s.awaitReady()
 	if got, said, err := s.client("", "get", link); err == nil || got != "" || !strings.Contains(said, "gone") {
 		s.t.Errorf("a link that was opened gives %q, %v: %s", got, err, said)
 	}

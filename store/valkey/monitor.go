@@ -64,7 +64,7 @@ var errConnecting = fmt.Errorf("%w: connecting", store.ErrDown)
 func newMonitor(options Options) *monitor {
 	return &monitor{
 		options: options, err: errConnecting, sentinels: newSentinels(options.DSN),
-		replicas: replicas{options.DSN, make(map[string]replica)},
+		replicas: replicas{options.DSN, options.Report, make(map[string]replica)},
 	}
 }
 

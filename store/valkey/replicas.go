@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,16 +14,18 @@ import (
 const (
 	// askTime bounds how long a replica is asked for its settings.
 	askTime = 300 * time.Millisecond
-	// askTimes is how often, before one that does not answer is left alone for askAgain.
-	askTimes = 5
+	// askLong is for how long one that does not answer is asked again at once, before it is left alone for askAgain: one that
+	// has just come may not be found yet under its name.
+	askLong  = 30 * time.Second
 	askAgain = 10 * time.Second
 )
 
 // replicas knows the settings of the replicas that are there, by address. One that writes nothing to disk, or only now
 // and then, can confirm what is in its memory and no more. One that does not answer yet is taken for a better one.
 type replicas struct {
-	dsn   *DSN
-	known map[string]replica
+	dsn    *DSN
+	report func(error)
+	known  map[string]replica
 }
 
 type replica struct {
@@ -30,8 +33,8 @@ type replica struct {
 	volatile bool // it may forget in a restart what it has confirmed
 	findings []string
 
-	failures int
-	asked    time.Time
+	silent time.Time // since when it has not answered
+	asked  time.Time
 }
 
 // see asks those of the replicas that have not answered yet, and forgets those that are there no more: they may come back
@@ -42,11 +45,18 @@ func (r *replicas) see(ctx context.Context, addresses map[string]bool) {
 	var all sync.WaitGroup
 	for address := range addresses {
 		answer := r.known[address]
-		if answer.answered || answer.failures >= askTimes && time.Since(answer.asked) < askAgain {
+		if answer.answered || answer.volatile && time.Since(answer.asked) < askAgain {
 			continue
 		}
 		answers[address] = &answer
-		all.Go(func() { answer = answer.learn(r.ask(ctx, address)) })
+		all.Go(func() {
+			settings, err := r.ask(ctx, address)
+			was := answer.volatile
+			if answer = answer.learn(settings, err); !answer.answered && answer.volatile && !was {
+				r.report(fmt.Errorf("the replica at %s cannot be asked for its settings, and its memory must do as a confirmation: %w",
+					address, err))
+			}
+		})
 	}
 	all.Wait()
 	for address, answer := range answers {
@@ -56,18 +66,18 @@ func (r *replicas) see(ctx context.Context, addresses map[string]bool) {
 
 // learn takes over what an answer says.
 func (r replica) learn(settings map[string]string, err error) replica {
-	_, refused := valkey.IsValkeyErr(err)
+	answer, refused := valkey.IsValkeyErr(err)
 	switch {
 	case err == nil:
 		return replica{answered: true, volatile: !durable(settings), findings: judgeSettings(settings)}
-	case refused:
+	case refused && strings.HasPrefix(answer.Error(), "NOPERM"):
 		return replica{answered: true, volatile: true, findings: []string{notPermitted}}
 	}
-	r.failures, r.asked = r.failures+1, time.Now()
-	if r.failures >= askTimes {
-		r.volatile = true
-		r.findings = []string{fmt.Sprintf("its settings cannot be checked, and its memory must do as a confirmation: %s", err)}
+	r.asked = time.Now()
+	if r.silent.IsZero() {
+		r.silent = r.asked
 	}
+	r.volatile = r.asked.Sub(r.silent) > askLong
 	return r
 }
 

@@ -38,9 +38,12 @@ sentinels() { for host in $HOSTS; do ask "$host" 26379 sentinel master main; don
 # primary prints the name of the pod that two of the three Sentinels call so.
 primary() { sentinels | after ip | sort | uniq -d; }
 
-# lost tells whether this pod has no data, and the Sentinels know others that may have some: as their primary it would empty
-# them. While it is down, one of them takes over.
-lost() { [ ! -d /data/valkey/appendonlydir ] && sentinels | after num-slaves | grep -q '[1-9]'; }
+# replicated tells whether a Sentinel knows replicas: not before the first start of all is over.
+replicated() { sentinels | after num-slaves | grep -q '[1-9]'; }
+
+# lost tells whether this pod has no data, and there are others that may have some: as their primary it would empty them.
+# While it is down, one of them takes over.
+lost() { [ ! -d /data/valkey/appendonlydir ] && replicated; }
 
 # The Sentinels know what is the primary, and keep it on disk: a pod that has been away is never one because it once was. The
 # first time they name the first pod. A replica waits for its primary: after an outage of all, Sentinels would promote one that
@@ -69,12 +72,22 @@ server() {
 	exec valkey-server /run/valkey/valkey.conf
 }
 
-# What a Sentinel has learned is in the file that it writes; all else is the configuration's.
+start_anew() {
+	leader=$(primary)
+	leader=${leader:-${HOSTS%% *}}
+	echo "sentinel monitor main $leader 6379 2"
+	if replicated; then
+		for host in $HOSTS; do [ "$host" = "$leader" ] || echo "sentinel known-replica main $host 6379"; done
+	fi
+}
+
+# What a Sentinel has learned is in the file that it writes; all else is the configuration's. One that has lost it, and knows no
+# replicas, would promote none when it is elected: it is told that there are some, if the others know it.
 sentinel() {
 	mkdir -p /data/sentinel
 	file=/data/sentinel/sentinel.conf
 	learned=$(grep -sE '^sentinel (myid|monitor|(current|config|leader)-epoch|known-(replica|sentinel)) ' "$file") ||
-		learned="sentinel monitor main ${HOSTS%% *} 6379 2"
+		learned=$(start_anew)
 	{
 		echo "bind $ADDRESS"
 		echo "sentinel announce-ip $HOST"

@@ -1,12 +1,12 @@
 // Package embedded is the store of one machine: a data directory of its own and no other program.
 //
-// What is known about secrets and tokens is in a bbolt file, index.db. Each ciphertext is a file in secrets/, sealed
-// under a small key of its own at the file's beginning. That key is overwritten in place when the secret is over, so
-// that what a disk keeps of the rest is noise; this needs a file system that overwrites in place (not btrfs or ZFS) and
-// says nothing about copies that were made earlier.
+// What is known about secrets and tokens is in a bbolt file, index.db. Each ciphertext is sealed under a small key of its
+// own, which is at its beginning: in a file in secrets/, or, up to 128 KiB, in a slot of small or medium, files that many
+// share. That key is overwritten in place when the secret is over, so that what a disk keeps of the rest is noise; this
+// needs a file system that overwrites in place (not btrfs or ZFS) and says nothing about copies that were made earlier.
 //
 // A commit and a claim are on disk (fsync) before they are answered. A claim is one transaction of the index. Names in
-// the directory are keyed hashes of ids: the directory tells nobody which links are alive.
+// the directory and in slots are keyed hashes of ids: the directory tells nobody which links are alive.
 package embedded
 
 import (

@@ -105,6 +105,23 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
+// What a body costs in memory is the transfer's buffer, and little besides, however long it is.
+func TestReadingABodyAllocatesLittle(t *testing.T) {
+	buffer := new(transferBuffer)
+	for size, most := range map[int]float64{1 << 10: 60, 1 << 20: 150} {
+		body := `{"data":"` + base64.StdEncoding.EncodeToString(make([]byte, size)) + `","expires_in":60}`
+		allocations := testing.AllocsPerRun(20, func() {
+			r := bodyReader{body: strings.NewReader(body), buffer: buffer, data: io.Discard, bound: 1 << 20}
+			if _, err := r.readBody(); err != nil {
+				t.Error(err)
+			}
+		})
+		if allocations > most {
+			t.Errorf("a body of %d bytes takes %v allocations", size, allocations)
+		}
+	}
+}
+
 func BenchmarkBody(b *testing.B) {
 	body := `{"data":"` + base64.StdEncoding.EncodeToString(make([]byte, 1<<20)) + `","expires_in":60}`
 	buffer := new(transferBuffer)

@@ -37,7 +37,7 @@ func checkout(t *testing.T) string {
 	return dir
 }
 
-// copyFile copies a file with its mode. One that git knows and that was removed is left out.
+// copyFile copies a file with its mode, or a symbolic link. One that git knows and that was removed is left out.
 func copyFile(t *testing.T, from, to string) {
 	t.Helper()
 	info, err := os.Lstat(from)
@@ -47,11 +47,18 @@ func copyFile(t *testing.T, from, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, err := os.ReadFile(from)
-	if err != nil {
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+	if info.Mode().Type() == os.ModeSymlink {
+		target, err := os.Readlink(from)
+		if err := errors.Join(err, os.Symlink(target, to)); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	content, err := os.ReadFile(from)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(to, content, info.Mode()); err != nil {

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Bench measures what Hakanai costs, beside a server that does as little as a server can, on the same machine, in the same
 // run. docs/performance.md tells how it is used and what came of it.
 package main

@@ -117,7 +117,7 @@ func checkSpans(t *testing.T, c *telemetrytest.Collector, place []string) {
 			t.Errorf("%s is not within its request", span.GetName())
 		}
 	}
-	if !maps.Equal(below, map[string]int{"store look": 1, "store claim": 1, "store read": 1, "store release": 1}) {
+	if !maps.Equal(below, map[string]int{"store claim": 1, "store read": 1, "store release": 1}) {
 		t.Errorf("below the request are %v", below)
 	}
 }

@@ -254,11 +254,14 @@ func (s *Store) sendConfirmed(ctx context.Context, clients clients, c call, verb
 	if err != nil || !r.changed() { // who changed nothing need not wait
 		return r, err
 	}
-	online, err := readWaited(wait(ctx, connection, node, waits(ctx, connection.B(), need, volatile)), need, volatile)
+	confirm := func(need int) (online int, err error) {
+		return readWaited(wait(ctx, connection, node, waits(ctx, connection.B(), need, volatile)), need, volatile)
+	}
+	online, err := confirm(need)
 	// A replica may have come since the number was found out. It may be promoted, and WAIT may have counted it in the place
 	// of another.
 	if s.options.Replicas == Auto && online > need {
-		_, err = readWaited(wait(ctx, connection, node, waits(ctx, connection.B(), online, volatile)), online, volatile)
+		_, err = confirm(online)
 	}
 	if err != nil {
 		return reply{}, err

@@ -153,14 +153,7 @@ func (d *draft) commit(ctx context.Context, committing call, share reservation, 
 	committing.script = d.store.scripts.reservingCommit
 	committing.keys = slices.Concat(reserving.keys, committing.keys)
 	committing.args = slices.Concat(reserving.args, committing.args)
-	for {
-		switch r, err := d.store.run(ctx, committing); {
-		case err != nil || r.status != "over" && r.status != "more":
-			return r, err
-		case r.status == "over":
-			return r, store.ErrQuota
-		}
-	}
+	return d.store.runReserving(ctx, committing)
 }
 
 // revocation takes the secret back, if it is there.

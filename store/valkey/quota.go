@@ -44,18 +44,21 @@ func (s *Store) reserve(ctx context.Context, share reservation, size int64, secr
 	if err != nil {
 		return err
 	}
+	_, err = s.runReserving(ctx, reserving)
+	if mayHaveHappened(err) {
+		s.repairs.add(repair{call: s.releasing(share, 0), until: time.Now().Add(min(secret.TTL, draftLife))})
+	}
+	return err
+}
+
+// runReserving runs a script that reserves, until it has made room of all that has ended. Error: store.ErrQuota.
+func (s *Store) runReserving(ctx context.Context, reserving call) (reply, error) {
 	for {
-		r, err := s.run(ctx, reserving)
-		switch {
-		case err != nil && mayHaveHappened(err):
-			s.repairs.add(repair{call: s.releasing(share, 0), until: time.Now().Add(min(secret.TTL, draftLife))})
-			return err
-		case err != nil:
-			return err
+		switch r, err := s.run(ctx, reserving); {
+		case err != nil || r.status != "over" && r.status != "more":
+			return r, err
 		case r.status == "over":
-			return store.ErrQuota
-		case r.status == "done":
-			return nil
+			return r, store.ErrQuota
 		}
 	}
 }

@@ -119,6 +119,14 @@ func (b *bench) serve(p *place) (*server, error) {
 	return s, err
 }
 
+// serveIdle is serve, and what the server has in memory then, in MiB.
+func (b *bench) serveIdle(p *place) (s *server, idle float64, err error) {
+	if s, err = b.serve(p); err == nil {
+		idle, err = s.memory("VmRSS")
+	}
+	return s, idle, err
+}
+
 // rates measures CPU and rates of creates and takes, in rounds: all servers take turns.
 func (b *bench) rates() error {
 	floor, err := b.keep(b.startFloor("floor"))
@@ -202,9 +210,7 @@ func (s *server) measured(into results, what string, operate func() (load, error
 		return err
 	}
 	into.add(what, "cpu µs", s.name, micros(after-before)/float64(l.operations))
-	into.add(what, "rate", s.name, l.rate())
-	into.add(what, "p50 µs", s.name, micros(l.percentile(50)))
-	into.add(what, "p99 µs", s.name, micros(l.percentile(99)))
+	into.addLoad(what, s.name, l)
 	return nil
 }
 
@@ -232,23 +238,23 @@ func (b *bench) latency() error {
 			if err != nil {
 				return err
 			}
-			b.addLatency("create 1 KiB at half load", s.name, half)
+			b.results.addLoad("create 1 KiB at half load", s.name, half)
 			if full, err = s.take(secret, ids, 0); err != nil {
 				return err
 			}
 			if half, err = s.take(secret, more, pauseOf(full)); err != nil {
 				return err
 			}
-			b.addLatency("take 1 KiB at half load", s.name, half)
+			b.results.addLoad("take 1 KiB at half load", s.name, half)
 		}
 	}
 	return nil
 }
 
-func (b *bench) addLatency(what, who string, l load) {
-	b.results.add(what, "rate", who, l.rate())
-	b.results.add(what, "p50 µs", who, micros(l.percentile(50)))
-	b.results.add(what, "p99 µs", who, micros(l.percentile(99)))
+func (r results) addLoad(what, who string, l load) {
+	r.add(what, "rate", who, l.rate())
+	r.add(what, "p50 µs", who, micros(l.percentile(50)))
+	r.add(what, "p99 µs", who, micros(l.percentile(99)))
 }
 
 // memory measures the most that a server has had, above what it has while nobody asks anything, with one secret of 8 MiB on
@@ -262,11 +268,7 @@ func (b *bench) memory() error {
 	for _, p := range places {
 		var ids [][]byte
 		for _, way := range []string{"up", "down"} {
-			s, err := b.serve(p)
-			if err != nil {
-				return err
-			}
-			idle, err := s.memory("VmRSS")
+			s, idle, err := b.serveIdle(p)
 			if err != nil {
 				return err
 			}
@@ -296,11 +298,7 @@ func (b *bench) live() error {
 		return err
 	}
 	p := &place{name: "embedded", flags: []string{"--data-dir", dir}}
-	s, err := b.serve(p)
-	if err != nil {
-		return err
-	}
-	idle, err := s.memory("VmRSS")
+	s, idle, err := b.serveIdle(p)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"hakanai/store/storetest"
+	"hakanai/store/valkey/valkeytest"
 )
 
 // insideVariable names the directory of a cluster to the test's own process in that cluster's namespaces.
@@ -246,13 +247,7 @@ func (c *cluster) makeRoot() {
 		c.link("usr/"+dir, "root/"+dir)
 	}
 	for _, kind := range []string{"server", "cli"} {
-		path, err := exec.LookPath("valkey-" + kind)
-		if err != nil {
-			if path, err = exec.LookPath("redis-" + kind); err != nil {
-				c.t.Fatal("valkey-" + kind + " is missing; install valkey-server (8) or redis-server (7)")
-			}
-		}
-		c.link(path, "root/bin/valkey-"+kind)
+		c.link(valkeytest.Program(c.t, kind), "root/bin/valkey-"+kind)
 	}
 	c.write("root/etc/hosts", "")
 	c.write("root/etc/nsswitch.conf", "hosts: files\n")

@@ -3,8 +3,6 @@ package packaging_test
 import (
 	"bufio"
 	"maps"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -146,7 +144,7 @@ type composeValkey struct {
 
 func (v *composeValkey) start() {
 	v.t.Helper()
-	v.process = exec.Command(valkeyProgram(v.t, v.service.Command[0]), append(v.service.Command[1:],
+	v.process = exec.Command(valkeytest.Program(v.t, kindOf(v.service.Command[0])), append(v.service.Command[1:],
 		"--port", v.port, "--bind", "127.0.0.1", "--dir", v.dir, "--user", "admin", "on", "nopass", "~*", "+@all")...)
 	output, err := v.process.StdoutPipe()
 	if err != nil {
@@ -176,7 +174,7 @@ func (v *composeValkey) kill() {
 
 // asked is what Valkey answers to a user.
 func (v *composeValkey) asked(user, password string, words ...string) (string, error) {
-	cmd := exec.Command(valkeyProgram(v.t, "valkey-cli"), append([]string{"-e", "-p", v.port, "--user", user}, words...)...)
+	cmd := exec.Command(valkeytest.Program(v.t, "cli"), append([]string{"-e", "-p", v.port, "--user", user}, words...)...)
 	cmd.Env = append(os.Environ(), "REDISCLI_AUTH="+password)
 	out, err := cmd.Output()
 	return strings.TrimSpace(string(out)), err
@@ -192,29 +190,13 @@ func (v *composeValkey) admin(words ...string) string {
 	return out
 }
 
-func valkeyProgram(t *testing.T, name string) string {
-	t.Helper()
-	for _, name := range []string{name, strings.Replace(name, "valkey", "redis", 1)} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	t.Fatalf("%s is missing: tools/need-valkey installs it", name)
-	return ""
-}
+// kindOf is which of Valkey's programs a command begins with.
+func kindOf(program string) string { return strings.TrimPrefix(program, "valkey-") }
 
-// unusedPort is one of loopback that nobody listens on just now, outside the range that outgoing connections use.
+// unusedPort is one of loopback that nobody listens on just now.
 func unusedPort(t *testing.T) string {
 	t.Helper()
-	for range 1000 {
-		port := strconv.Itoa(10_000 + rand.IntN(22_000))
-		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			listener.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
+	return strconv.Itoa(valkeytest.FreePort(t))
 }
 
 // hakanaiProgram builds the program as it is shipped.
@@ -261,7 +243,7 @@ func TestWhatComposeStartsKeepsItsPromises(t *testing.T) {
 	}
 	health := valkey.service.HealthCheck.Test[1:]
 	well := func() error {
-		cmd := exec.Command(valkeyProgram(t, health[0]), append([]string{"-p", valkey.port}, health[1:]...)...)
+		cmd := exec.Command(valkeytest.Program(t, kindOf(health[0])), append([]string{"-p", valkey.port}, health[1:]...)...)
 		cmd.Env = append(os.Environ(), "REDISCLI_AUTH="+settingsOf(valkey.service)["REDISCLI_AUTH"])
 		return cmd.Run()
 	}

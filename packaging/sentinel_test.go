@@ -37,7 +37,7 @@ func startConf(t *testing.T, file, line string, sentinel bool, oldNew ...string)
 	if sentinel {
 		words = append(words, "--sentinel")
 	}
-	cmd := exec.Command(valkeyProgram(t, "valkey-server"), words...)
+	cmd := exec.Command(valkeytest.Program(t, "server"), words...)
 	var log strings.Builder
 	cmd.Stdout, cmd.Stderr = &log, io.Discard
 	if err := cmd.Start(); err != nil {
@@ -54,7 +54,7 @@ func startConf(t *testing.T, file, line string, sentinel bool, oldNew ...string)
 }
 
 func (s confServer) ask(words ...string) string {
-	cmd := exec.Command(valkeyProgram(s.t, "valkey-cli"), append([]string{"-p", s.port, "--user", s.user}, words...)...)
+	cmd := exec.Command(valkeytest.Program(s.t, "cli"), append([]string{"-p", s.port, "--user", s.user}, words...)...)
 	cmd.Env = append(os.Environ(), "REDISCLI_AUTH="+s.password)
 	out, _ := cmd.CombinedOutput() // what is expected of it is looked for
 	return strings.TrimSpace(string(out))

@@ -105,7 +105,7 @@ func newServer(tb testing.TB, settings Settings, sentinel bool) *Server {
 
 // configure writes a configuration file, with a port that is free just now.
 func (s *Server) configure(settings Settings) {
-	s.Port = freePort(s.tb)
+	s.Port = FreePort(s.tb)
 	all := Settings{}
 	if !s.sentinel {
 		all = defaults()
@@ -122,7 +122,7 @@ func (s *Server) configure(settings Settings) {
 		lines = append(lines, "port "+strconv.Itoa(s.Port))
 	}
 	if all["cluster-enabled"] == "yes" {
-		all["cluster-port"] = strconv.Itoa(freePort(s.tb))
+		all["cluster-port"] = strconv.Itoa(FreePort(s.tb))
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		for _, value := range strings.Split(all[name], "\n") { // several lines of one name
@@ -152,7 +152,7 @@ func (s *Server) TryStart() error {
 	if s.sentinel {
 		args = append(args, "--sentinel")
 	}
-	command := exec.Command(program(s.tb, "server"), args...)
+	command := exec.Command(Program(s.tb, "server"), args...)
 	bound(command)
 	output, err := command.StdoutPipe()
 	if err != nil {
@@ -248,7 +248,7 @@ func (s *Server) Command(words ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	args := append([]string{"-s", s.Socket()}, words...)
-	out, err := exec.CommandContext(ctx, program(s.tb, "cli"), args...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, Program(s.tb, "cli"), args...).CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
 
@@ -262,8 +262,8 @@ func (s *Server) MustCommand(words ...string) string {
 	return out
 }
 
-// program finds Valkey's or Redis' program.
-func program(tb testing.TB, kind string) string {
+// Program finds Valkey's or Redis' program of a kind: server or cli.
+func Program(tb testing.TB, kind string) string {
 	for _, name := range []string{"valkey-", "redis-"} {
 		if path, err := exec.LookPath(name + kind); err == nil {
 			return path
@@ -273,8 +273,8 @@ func program(tb testing.TB, kind string) string {
 	return ""
 }
 
-// freePort finds a port that nobody listens on, outside the range that outgoing connections use.
-func freePort(tb testing.TB) int {
+// FreePort finds a port that nobody listens on, outside the range that outgoing connections use.
+func FreePort(tb testing.TB) int {
 	for range 1000 {
 		port := 10000 + mathrand.IntN(22000)
 		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
@@ -576,7 +576,7 @@ func NewCluster(tb testing.TB) *Cluster {
 		args = append(args, server.Address())
 	}
 	args = append(args, "--cluster-replicas", "1", "--cluster-yes")
-	if out, err := exec.Command(program(tb, "cli"), args...).CombinedOutput(); err != nil {
+	if out, err := exec.Command(Program(tb, "cli"), args...).CombinedOutput(); err != nil {
 		tb.Fatalf("making the Cluster: %v\n%s", err, out)
 	}
 	c.awaitWell()

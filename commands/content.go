@@ -2,6 +2,7 @@ package commands
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -39,101 +40,120 @@ func (p *program) findSources(o contentOptions) ([]files.Source, error) {
 	return sources, nil
 }
 
-// readContent reads what is to be sent, and decides whether it goes as a file or as a text. Of what is over limit bytes,
-// no more than that is read.
-func (p *program) readContent(o contentOptions, sources []files.Source, limit int64) (content crypto.Content, err error) {
-	buffer := secretBuffer{limit: limit}
+// sealed is a secret that is ready to be sent.
+type sealed struct {
+	ciphertext []byte
+	fragment   crypto.Fragment
+	filename   string // "" for a text
+	size       int64  // of what was read, bytes
+}
+
+// seal reads what is to be sent, seals it as it is read, and decides whether it goes as a file or as a text.
+func (p *program) seal(o contentOptions, sources []files.Source, limit int64) (s sealed, err error) {
 	packed := len(sources) > 1 || len(sources) == 1 && strings.Contains(sources[0].Name, "/") // of a directory
+	source, size, err := p.openSource(sources, packed, limit)
+	if err != nil {
+		return s, fmt.Errorf("reading the secret: %w", err)
+	}
+	defer source.Close() //nolint:errcheck // only read
+	reader := secretReader{source: source, limit: limit}
+	filename := func() string {
+		switch {
+		case o.filename != "":
+			s.filename = o.filename
+		case packed:
+			s.filename = strconv.FormatInt(time.Now().Unix(), 10) + ".zip"
+		case len(sources) == 1 && (o.asFile || !reader.isText()):
+			s.filename = sources[0].Name
+		}
+		return s.filename
+	}
+	s.ciphertext, s.fragment, err = crypto.SealFrom(rand.Reader, crypto.Source{
+		Reader: &reader, Size: size, Filename: filename, Memory: largeMemory,
+	})
+	s.size = reader.size
+	switch {
+	case reader.err != nil:
+		return s, fmt.Errorf("reading the secret: %w", reader.err)
+	case err != nil:
+		return s, fmt.Errorf("sealing the secret: %w", err)
+	case s.size == 0:
+		return s, errors.New("the secret is empty")
+	}
+	return s, nil
+}
+
+// openSource opens what is to be sent, and tells how many bytes are expected of it, -1 if nobody knows.
+func (p *program) openSource(sources []files.Source, packed bool, limit int64) (source io.ReadCloser, size int64, err error) {
 	switch {
 	case packed:
-		err = files.Pack(&buffer, sources)
-		content.Filename = strconv.FormatInt(time.Now().Unix(), 10) + ".zip"
+		read, write := io.Pipe()
+		go func() { write.CloseWithError(files.Pack(write, sources)) }()
+		return read, -1, nil
 	case len(sources) == 1:
-		err = buffer.readFile(sources[0])
-		if o.asFile || !isText(buffer.data) {
-			content.Filename = sources[0].Name
+		if size = sources[0].Size; size > limit {
+			return nil, size, overLimit(limit)
 		}
-	default:
-		if isTerminal(p.in) {
-			p.say("type the secret, and end it with ctrl-d on a line of its own")
-		}
-		_, err = buffer.ReadFrom(p.in)
+		source, err = os.Open(sources[0].Path)
+		return source, size, err
 	}
-	if err != nil {
-		clear(buffer.data)
-		return content, fmt.Errorf("reading the secret: %w", err)
+	if isTerminal(p.in) {
+		p.say("type the secret, and end it with ctrl-d on a line of its own")
 	}
-	if len(buffer.data) == 0 {
-		return content, errors.New("the secret is empty")
-	}
-	if o.filename != "" {
-		content.Filename = o.filename
-	}
-	content.Data = buffer.data
-	return content, nil
+	return io.NopCloser(p.in), -1, nil
 }
 
-func isText(data []byte) bool { return utf8.Valid(data) && bytes.IndexByte(data, 0) < 0 }
-
-// secretBuffer collects a secret, up to a limit in bytes, and clears what it outgrows.
-type secretBuffer struct {
-	data  []byte
-	limit int64
+func overLimit(limit int64) error {
+	return withHint(fmt.Errorf("the secret is over the %d bytes that the server takes", limit), "nothing was sent")
 }
 
-func (b *secretBuffer) readFile(source files.Source) error {
-	if source.Size > b.limit {
-		return b.over()
+// secretReader reads a secret up to a limit in bytes, and no more than shows that it is over it.
+type secretReader struct {
+	source io.Reader
+	limit  int64
+	size   int64 // bytes so far
+	err    error // what has ended it before its end
+
+	binary bool   // no text is like that
+	begun  []byte // of a character whose other bytes are still to be read
+}
+
+func (r *secretReader) Read(p []byte) (int, error) {
+	n, err := r.source.Read(p[:min(int64(len(p)), r.limit+1-r.size)])
+	r.look(p[:n])
+	if r.size += int64(n); r.size > r.limit {
+		err = overLimit(r.limit)
 	}
-	file, err := os.Open(source.Path)
-	if err != nil {
-		return err
+	if !errors.Is(err, io.EOF) {
+		r.err = err
 	}
-	defer file.Close() //nolint:errcheck // only read
-	b.grow(int(max(source.Size, 0)) + 1)
-	_, err = b.ReadFrom(file)
-	return err
+	return n, err
 }
 
-func (b *secretBuffer) over() error {
-	return withHint(fmt.Errorf("the secret is over the %d bytes that the server takes", b.limit), "nothing was sent")
-}
-
-// grow makes room for n more bytes at least.
-func (b *secretBuffer) grow(n int) {
-	if cap(b.data)-len(b.data) >= n {
+// look finds out whether a piece can be of a text. A character may begin in one and end in the next.
+func (r *secretReader) look(piece []byte) {
+	if r.binary {
 		return
 	}
-	larger := make([]byte, len(b.data), max(len(b.data)+n, 2*cap(b.data), 4<<10))
-	copy(larger, b.data)
-	clear(b.data)
-	b.data = larger
-}
-
-// Write implements io.Writer.
-func (b *secretBuffer) Write(p []byte) (int, error) {
-	if int64(len(b.data)+len(p)) > b.limit {
-		return 0, b.over()
-	}
-	b.grow(len(p))
-	b.data = append(b.data, p...)
-	return len(p), nil
-}
-
-// ReadFrom implements io.ReaderFrom: no copy of the secret is left elsewhere.
-func (b *secretBuffer) ReadFrom(r io.Reader) (total int64, err error) {
-	for {
-		b.grow(1)
-		n, err := r.Read(b.data[len(b.data):min(int64(cap(b.data)), b.limit+1)])
-		b.data = b.data[:len(b.data)+n]
-		total += int64(n)
-		switch {
-		case int64(len(b.data)) > b.limit:
-			return total, b.over()
-		case errors.Is(err, io.EOF):
-			return total, nil
-		case err != nil:
-			return total, err
+	for len(r.begun) > 0 && len(piece) > 0 {
+		r.begun, piece = append(r.begun, piece[0]), piece[1:]
+		if utf8.FullRune(r.begun) {
+			r.binary, r.begun = !utf8.Valid(r.begun), nil
 		}
 	}
+	whole := len(piece)
+	for at := whole - 1; at >= 0 && whole-at < utf8.UTFMax; at-- {
+		if utf8.RuneStart(piece[at]) {
+			if !utf8.FullRune(piece[at:]) {
+				whole = at
+			}
+			break
+		}
+	}
+	r.begun = append(r.begun, piece[whole:]...)
+	r.binary = r.binary || !isText(piece[:whole])
 }
+
+func (r *secretReader) isText() bool { return !r.binary && len(r.begun) == 0 }
+
+func isText(data []byte) bool { return utf8.Valid(data) && bytes.IndexByte(data, 0) < 0 }

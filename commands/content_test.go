@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"testing/iotest"
 )
@@ -28,10 +29,10 @@ func TestNoMoreIsReadOfASecretThanItTakesToKnowThatItIsTooLarge(t *testing.T) {
 	} {
 		for size, fits := range map[int]bool{0: true, 1: true, limit - 1: true, limit: true, limit + 1: false, 10 * limit: false} {
 			source := &counted{Reader: bytes.NewReader(endless[:size])}
-			buffer := secretBuffer{limit: limit}
-			_, err := buffer.ReadFrom(through(source))
-			if (err == nil) != fits || fits && len(buffer.data) != size {
-				t.Errorf("%s, %d bytes: %d are there (%v)", name, size, len(buffer.data), err)
+			reader := secretReader{source: through(source), limit: limit}
+			data, err := io.ReadAll(&reader)
+			if (err == nil) != fits || (reader.err == nil) != fits || fits && (len(data) != size || reader.size != int64(size)) {
+				t.Errorf("%s, %d bytes: %d are there (%v)", name, size, len(data), err)
 			}
 			if name == "at once" && source.read > limit+1 {
 				t.Errorf("%d bytes: %d are read", size, source.read)
@@ -40,25 +41,31 @@ func TestNoMoreIsReadOfASecretThanItTakesToKnowThatItIsTooLarge(t *testing.T) {
 	}
 }
 
-func TestWhatIsReadBeforeAnErrorIsThere(t *testing.T) {
-	broken := errors.New("broken")
-	buffer := secretBuffer{limit: 100}
-	n, err := buffer.ReadFrom(io.MultiReader(bytes.NewReader([]byte("some")), iotest.ErrReader(broken)))
-	if n != 4 || !errors.Is(err, broken) {
-		t.Errorf("%d bytes (%v)", n, err)
+func TestASecretIsATextHoweverItIsCutIntoPieces(t *testing.T) {
+	for _, data := range []string{
+		"", "x", "plain", "für dich", "秘密", "🙂🙂", "a🙂", "\ufffd", "\x00", "a\x00b", "\xff", "\xc3", "\xe7\xa7", "\xf0\x9f\x99", "秘\xe7",
+		"\xf0\x9f\x99x", "🙂\x99", "\x99\x99\x99\x99", "\xc3\x00", "\xed\xa0\x80", strings.Repeat("秘", 1000), strings.Repeat("秘", 1000) + "\xe7",
+	} {
+		for size := 1; size <= 9; size++ {
+			reader := secretReader{source: strings.NewReader(data), limit: 1 << 20}
+			var err error
+			for piece := make([]byte, size); err == nil; {
+				_, err = reader.Read(piece)
+			}
+			if !errors.Is(err, io.EOF) {
+				t.Fatal(err)
+			}
+			if got, want := reader.isText(), isText([]byte(data)); got != want {
+				t.Errorf("%q in pieces of %d: %t, want %t", data, size, got, want)
+			}
+		}
 	}
 }
 
-func TestWhatASecretOutgrowsIsCleared(t *testing.T) {
-	buffer := secretBuffer{limit: 1 << 20}
-	if _, err := buffer.Write([]byte("for you")); err != nil {
-		t.Fatal(err)
-	}
-	outgrown := buffer.data[:7]
-	if _, err := buffer.Write(make([]byte, 1<<19)); err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(outgrown, make([]byte, 7)) || !bytes.HasPrefix(buffer.data, []byte("for you")) {
-		t.Errorf("%q is left", outgrown)
+func TestWhatBreaksTheReadingOfASecretIsKnown(t *testing.T) {
+	broken := errors.New("broken")
+	reader := secretReader{source: io.MultiReader(strings.NewReader("some"), iotest.ErrReader(broken)), limit: 100}
+	if _, err := io.ReadAll(&reader); !errors.Is(err, broken) || !errors.Is(reader.err, broken) || reader.size != 4 {
+		t.Errorf("%d bytes (%v, %v)", reader.size, err, reader.err)
 	}
 }

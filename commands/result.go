@@ -24,7 +24,7 @@ type sentResult struct {
 	Key          string            `json:"key,omitempty" doc:"KEY:HASH, with --separate-key"`
 	ID           string            `json:"id" doc:"the secret's, as it is in the link"`
 	Filename     string            `json:"filename,omitempty" doc:"of a file; a text has none"`
-	Size         int               `json:"size" doc:"bytes of the secret"`
+	Size         int64             `json:"size" doc:"bytes of the secret"`
 	ExpiresAt    time.Time         `json:"expires_at" doc:"RFC 3339, in UTC"`
 	Restrictions *sentRestrictions `json:"restrictions,omitempty" doc:"allowed_ips, allowed_countries, allowed_asns: lists; passphrase: whether one is needed"`
 }

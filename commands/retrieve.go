@@ -48,9 +48,10 @@ func (p *program) readLink(text, key string) (link crypto.Link, err error) {
 // get retrieves the secret. All that can be wrong without it has been looked at, since it can be had only once.
 func (p *program) get(ctx context.Context, o getOptions) error {
 	defer o.link.Fragment.Clear()
+	spareCollections()
 	bar := p.newBar("retrieving")
 	server, err := client.New(client.Options{
-		Server: o.link.Server, Version: release(), Progress: bar.move,
+		Server: o.link.Server, Version: release(), Progress: bar.move, Memory: largeMemory,
 		Resuming: func(done, total int64, _ error) {
 			bar.wipe()
 			p.say("%s", continuing(done, total))

@@ -2,7 +2,6 @@ package commands
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -143,6 +142,7 @@ func (o sendOptions) check(c *cli.Context, terminal bool) error {
 }
 
 func (p *program) send(ctx context.Context, o sendOptions) error {
+	spareCollections()
 	bar := p.newBar("sending")
 	server, err := client.New(client.Options{Server: o.server, Version: release(), Token: o.token, Progress: bar.move})
 	if err != nil {
@@ -157,28 +157,24 @@ func (p *program) send(ctx context.Context, o sendOptions) error {
 	if err != nil {
 		return err
 	}
-	content, err := p.readContent(o.content, sources, limit)
+	secret, err := p.seal(o.content, sources, limit)
 	if err != nil {
 		return err
 	}
-	filename, size := content.Filename, len(content.Data)
-	ciphertext, fragment, err := crypto.Seal(rand.Reader, content)
-	content.Clear()
-	if err != nil {
-		return fmt.Errorf("sealing the secret: %w", err)
-	}
-	defer fragment.Clear()
+	defer secret.fragment.Clear()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM) // until here it needs no word to end
 	defer stop()
-	id, err := server.Send(ctx, ciphertext, o.ttl, o.restrictions)
+	id, err := server.Send(ctx, secret.ciphertext, o.ttl, o.restrictions)
 	bar.end()
 	if err != nil {
 		return explainSend(ctx, err)
 	}
-	link := crypto.Link{Server: strings.TrimSuffix(o.server, "/"), ID: id, Fragment: &fragment}
-	sent := sentResult{ID: id.String(), Filename: filename, Size: size, ExpiresAt: time.Now().Add(o.ttl).UTC().Truncate(time.Second)}
+	link := crypto.Link{Server: strings.TrimSuffix(o.server, "/"), ID: id, Fragment: &secret.fragment}
+	sent := sentResult{
+		ID: id.String(), Filename: secret.filename, Size: secret.size, ExpiresAt: time.Now().Add(o.ttl).UTC().Truncate(time.Second),
+	}
 	if o.separateKey {
-		link.Fragment, sent.Key = nil, fragment.Encode()
+		link.Fragment, sent.Key = nil, secret.fragment.Encode()
 	}
 	sent.Link = link.Encode()
 	sent.restrict(o.restrictions)

@@ -9,6 +9,7 @@
 package crypto
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/sha256"
@@ -53,15 +54,33 @@ func (c Content) IsFile() bool { return c.Filename != "" }
 // Clear overwrites the data.
 func (c Content) Clear() { clear(c.Data) }
 
+// Source is content that is sealed as it is read: there is no copy of it but the payload.
+type Source struct {
+	io.Reader
+	// Size is how much is expected, in bytes. Beyond it, what has been read is copied as memory grows.
+	Size int64
+	// Filename is asked when all has been read: whether it is a text may not be known before.
+	Filename func() string
+	// Memory makes an empty buffer; nil stands for make.
+	Memory func(capacity int) []byte
+}
+
 // Seal encrypts content under a key and nonce that it draws from random. It returns the ciphertext (nonce, sealed
 // payload, tag) and what a link needs to open it.
 func Seal(random io.Reader, content Content) (ciphertext []byte, fragment Fragment, err error) {
+	return SealFrom(random, Source{
+		Reader: bytes.NewReader(content.Data), Size: int64(len(content.Data)), Filename: func() string { return content.Filename },
+	})
+}
+
+// SealFrom is Seal for what is still to be read. Errors: those of the reader too.
+func SealFrom(random io.Reader, source Source) (ciphertext []byte, fragment Fragment, err error) {
 	once, err := newOnce(random)
 	if err != nil {
 		return nil, Fragment{}, err
 	}
 	defer once.clear()
-	buffer, err := buildPayload(random, content)
+	buffer, err := buildPayload(random, source)
 	if err != nil {
 		clear(buffer)
 		return nil, Fragment{}, err

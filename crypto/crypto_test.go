@@ -8,11 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 type vector struct {
@@ -138,6 +140,69 @@ func TestWhatIsSealedOpens(t *testing.T) {
 				t.Errorf("%d bytes named %q came back as %d bytes named %q (%v)", size, name, len(got.Data), got.Filename, err)
 			}
 		}
+	}
+}
+
+func TestWhatIsSealedAsItIsReadOpens(t *testing.T) {
+	for _, size := range []int{0, 1, 2, 3, pieceSize - 1, pieceSize, pieceSize + 1, 3*pieceSize + 2} {
+		for _, expected := range []int64{-1, 0, int64(size) - 1, int64(size), int64(size) + 1, 1 << 20} {
+			for way, through := range map[string]func(io.Reader) io.Reader{"halves": iotest.HalfReader, "with the end": iotest.DataErrReader} {
+				want := randomBytes(size)
+				ciphertext, fragment, err := SealFrom(rand.Reader, Source{
+					Reader: through(bytes.NewReader(want)), Size: expected, Filename: func() string { return "file" },
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := Open(ciphertext, fragment)
+				if err != nil || !bytes.Equal(got.Data, want) || got.Filename != "file" {
+					t.Errorf("%d bytes in %s, of %d, came back as %d named %q (%v)", size, way, expected, len(got.Data), got.Filename, err)
+				}
+			}
+		}
+	}
+}
+
+func TestWhatBreaksOffIsNotSealed(t *testing.T) {
+	for _, cause := range []error{io.ErrUnexpectedEOF, errors.New("broken")} {
+		for _, size := range []int{0, 10, pieceSize, pieceSize + 10} {
+			source := io.MultiReader(bytes.NewReader(make([]byte, size)), iotest.ErrReader(cause))
+			_, _, err := SealFrom(rand.Reader, Source{Reader: source, Filename: func() string { return "" }})
+			if !errors.Is(err, cause) {
+				t.Errorf("after %d bytes and %v: %v", size, cause, err)
+			}
+		}
+	}
+}
+
+func TestNothingIsLeftInMemoryThatASecretOutgrows(t *testing.T) {
+	var all [][]byte
+	memory := func(capacity int) []byte {
+		all = append(all, make([]byte, capacity))
+		return all[len(all)-1][:0]
+	}
+	const size = 5 * pieceSize
+	source := Source{Reader: bytes.NewReader(make([]byte, size)), Filename: func() string { return "" }, Memory: memory}
+	if _, _, err := SealFrom(rand.Reader, source); err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 2 {
+		t.Fatal("nothing was outgrown")
+	}
+	for _, outgrown := range all[:len(all)-1] {
+		if !bytes.Equal(outgrown, make([]byte, len(outgrown))) {
+			t.Errorf("something is left in %d bytes", len(outgrown))
+		}
+	}
+	all = nil
+	source.Reader, source.Size = bytes.NewReader(make([]byte, size)), size
+	if _, _, err := SealFrom(rand.Reader, source); err != nil || len(all) != 1 {
+		t.Errorf("what was expected took %d buffers (%v)", len(all), err)
+	}
+	all = nil
+	source.Reader = io.MultiReader(bytes.NewReader(make([]byte, size)), iotest.ErrReader(errors.New("broken")))
+	if _, _, err := SealFrom(rand.Reader, source); err == nil || !bytes.Equal(all[0], make([]byte, len(all[0]))) {
+		t.Errorf("something is left of what broke off (%v)", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package crypto
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,42 +23,83 @@ const (
 	maxFilename     = 1536 // bytes of the file name in JSON, so that servers can bound a ciphertext
 )
 
-// buildPayload returns a content's payload, with padding that rounds the ciphertext's length up. It stands in a buffer
-// after nonceSize bytes of room, and the buffer's capacity leaves room for the tag.
-func buildPayload(random io.Reader, content Content) (buffer []byte, err error) {
-	filename, err := encodeFilename(content.Filename)
-	if err != nil {
-		return nil, err
-	}
-	encoded := base64.StdEncoding.EncodedLen(len(content.Data))
-	fixed := nonceSize + len(payloadData) + encoded + len(`"`) + len(filename) + len(payloadPad) + len(`"}`) + tagSize
-	pad, spaces := padding(fixed)
+// pieceSize is how much is read and encoded at a time, in bytes: whole groups of base64, few enough for a processor's cache.
+const pieceSize = 48 << 10
 
-	buffer = make([]byte, nonceSize, fixed+base64.StdEncoding.EncodedLen(pad)+spaces)
-	buffer = append(buffer, payloadData...)
-	buffer = appendBase64(buffer, content.Data)
-	buffer = append(buffer, '"')
-	buffer = append(buffer, filename...)
-	buffer = append(buffer, payloadPad...)
-	for piece := [3 << 10]byte{}; pad > 0; {
-		n := min(pad, len(piece))
-		if _, err := io.ReadFull(random, piece[:n]); err != nil {
-			return buffer, fmt.Errorf("drawing padding: %w", err)
-		}
-		buffer = appendBase64(buffer, piece[:n])
-		pad -= n
-	}
-	buffer = append(buffer, '"')
-	buffer = append(buffer, "   "[:spaces]...)
-	return append(buffer, '}'), nil
+// payloadBuilder collects a payload. What it outgrows it clears.
+type payloadBuilder struct {
+	buffer []byte
+	memory func(capacity int) []byte
 }
 
-// appendBase64 encodes into the room that a buffer has.
-func appendBase64(buffer, data []byte) []byte {
-	begin := len(buffer)
-	buffer = buffer[:begin+base64.StdEncoding.EncodedLen(len(data))]
-	base64.StdEncoding.Encode(buffer[begin:], data)
-	return buffer
+// buildPayload reads a source to its end, and returns its payload, with padding that rounds the ciphertext's length up. It
+// stands in a buffer after nonceSize bytes of room, and the buffer's capacity leaves room for the tag.
+func buildPayload(random io.Reader, source Source) (buffer []byte, err error) {
+	p := payloadBuilder{memory: source.Memory}
+	if p.memory == nil {
+		p.memory = func(capacity int) []byte { return make([]byte, 0, capacity) }
+	}
+	p.grow(longest(int(max(source.Size, 0))))
+	p.buffer = append(p.buffer[:nonceSize], payloadData...)
+	if _, err := p.encode(source); err != nil {
+		return p.buffer, err
+	}
+	filename, err := encodeFilename(source.Filename())
+	if err != nil {
+		return p.buffer, err
+	}
+	fixed := len(p.buffer) + len(`"`) + len(filename) + len(payloadPad) + len(`"}`) + tagSize
+	pad, spaces := padding(fixed)
+	p.grow(fixed - len(p.buffer) + base64.StdEncoding.EncodedLen(pad) + spaces)
+	p.buffer = append(p.buffer, '"')
+	p.buffer = append(p.buffer, filename...)
+	p.buffer = append(p.buffer, payloadPad...)
+	if n, err := p.encode(io.LimitReader(random, int64(pad))); err != nil || n < pad {
+		return p.buffer, fmt.Errorf("drawing padding: %w", cmp.Or(err, io.ErrUnexpectedEOF))
+	}
+	p.buffer = append(p.buffer, '"')
+	p.buffer = append(p.buffer, "   "[:spaces]...)
+	return append(p.buffer, '}'), nil
+}
+
+// longest is how long the ciphertext of so much data is at most, whatever the file's name.
+func longest(size int) int {
+	fixed := nonceSize + len(payloadData) + base64.StdEncoding.EncodedLen(size) + len(`"`) + maxFilename + len(payloadPad) + len(`"}`) + tagSize
+	pad, spaces := padding(fixed)
+	return fixed + base64.StdEncoding.EncodedLen(pad) + spaces
+}
+
+// encode reads to the end, and appends what it reads in base64. It returns how many bytes it has read.
+func (p *payloadBuilder) encode(r io.Reader) (total int, err error) {
+	piece := make([]byte, pieceSize)
+	defer clear(piece)
+	for err == nil {
+		n := 0
+		for n < len(piece) && err == nil {
+			var read int
+			read, err = r.Read(piece[n:])
+			n += read
+		}
+		total += n
+		begin, length := len(p.buffer), base64.StdEncoding.EncodedLen(n)
+		p.grow(length)
+		p.buffer = p.buffer[:begin+length]
+		base64.StdEncoding.Encode(p.buffer[begin:], piece[:n])
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return total, err
+}
+
+// grow makes room for n more bytes.
+func (p *payloadBuilder) grow(n int) {
+	if cap(p.buffer)-len(p.buffer) >= n {
+		return
+	}
+	larger := append(p.memory(max(len(p.buffer)+n, 2*cap(p.buffer))), p.buffer...)
+	clear(p.buffer)
+	p.buffer = larger
 }
 
 // encodeFilename returns the payload's member for a file name, or nothing for a text.
@@ -238,18 +280,22 @@ func unquote(value []byte) ([]byte, error) {
 // decodeData decodes base64 in place: what is written never overtakes what is still to be read.
 func decodeData(value []byte) ([]byte, error) {
 	text, err := unquote(value)
-	if err != nil || bytes.ContainsAny(text, "\r\n") { // line ends, which the decoder would skip
+	if err != nil {
 		return nil, errData
 	}
 	const step = 4 << 10
 	whole, decoded := text, text[:0]
 	var piece [step / 4 * 3]byte
 	defer clear(piece[:])
+	encoding := base64.StdEncoding.Strict()
 	for len(text) > 0 {
 		next := text[:min(step, len(text))]
 		text = text[len(next):]
-		n, err := base64.StdEncoding.Strict().Decode(piece[:], next)
-		if err != nil || len(text) > 0 && n < len(piece) { // padding before the end
+		n, err := encoding.Decode(piece[:], next)
+		if err != nil || len(text) > 0 && n < len(piece) { // padding before the end, or line ends, which the decoder skips
+			return nil, errData
+		}
+		if len(text) == 0 && bytes.ContainsAny(next, "\r\n") {
 			return nil, errData
 		}
 		decoded = append(decoded, piece[:n]...)

@@ -36,6 +36,8 @@ type Options struct {
 	// Resuming, if it is set, is told that the connection of a Get broke, and that it is about to be continued: after how
 	// many bytes, of how many, and why.
 	Resuming func(done, total int64, cause error)
+	// Memory makes the empty buffer for a Get's ciphertext; make by default.
+	Memory func(capacity int) []byte
 	// TLS is for private certificate authorities. The default trusts the system's.
 	TLS *tls.Config
 }
@@ -58,6 +60,7 @@ type Client struct {
 	askTime       time.Duration // askTime
 	progress      func(done, total int64)
 	resuming      func(done, total int64, cause error)
+	memory        func(capacity int) []byte
 
 	sender, taker *http.Client
 }
@@ -78,6 +81,7 @@ func New(options Options) (*Client, error) {
 		askTime:       askTime,
 		progress:      options.Progress,
 		resuming:      options.Resuming,
+		memory:        options.Memory,
 	}
 	if options.Version == "" {
 		c.userAgent += "devel"
@@ -87,6 +91,9 @@ func New(options Options) (*Client, error) {
 	}
 	if c.resuming == nil {
 		c.resuming = func(int64, int64, error) {}
+	}
+	if c.memory == nil {
+		c.memory = func(capacity int) []byte { return make([]byte, 0, capacity) }
 	}
 	if c.silence <= 0 {
 		c.silence = defaultSilence

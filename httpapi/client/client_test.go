@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -267,6 +268,34 @@ func TestGetUnderstandsEveryKindOfAnswer(t *testing.T) {
 	}
 }
 
+func TestAnAnswerIsDecodedWhereItStaysAndIsNotBelievedPastABound(t *testing.T) {
+	want := bytes.Repeat([]byte("ABCDEF"), 100_000)
+	body := base64.StdEncoding.EncodeToString(want)
+	for name, row := range map[string]struct {
+		answer  string
+		buffers int
+		largest int
+	}{
+		"a length":    {fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body), body), 1, 64<<10 + len(want)},
+		"no length":   {"Connection: close\r\n\r\n" + body, 6, 8 * len(want)},
+		"a false one": {"Content-Length: 1152921504606846976\r\n\r\n" + body, 1, maxBelieved + 64<<10},
+	} {
+		c, _ := serveRaw(t, func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n"+row.answer) })
+		buffers, largest := 0, 0
+		c.memory = func(capacity int) []byte {
+			buffers, largest = buffers+1, max(largest, capacity)
+			return make([]byte, 0, capacity)
+		}
+		got, err := c.Get(t.Context(), uuid.New(), "")
+		if name != "a false one" && (err != nil || !bytes.Equal(got.Ciphertext, want)) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if buffers > row.buffers || largest > row.largest {
+			t.Errorf("%s: %d buffers, the largest of %d bytes, want %d and %d at most", name, buffers, largest, row.buffers, row.largest)
+		}
+	}
+}
+
 func TestGetSaysWhenTheSecretIsLost(t *testing.T) {
 	for answer, want := range map[string]error{
 		"HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n" + text:                       ErrInterrupted,
@@ -488,12 +517,18 @@ func FuzzCiphertext(f *testing.F) {
 	for _, body := range []string{text, text + "\n", "QQ==QQ==", "", "Q", "QUJ_"} {
 		f.Add([]byte(body))
 	}
-	c := &Client{maxCiphertext: 1000}
+	c, err := New(Options{Server: "http://localhost", MaxCiphertext: 1000})
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, err := c.readCiphertext(bytes.NewReader(body))
 		want, wantErr := base64.StdEncoding.Strict().DecodeString(string(body))
-		if (err == nil) != (wantErr == nil && len(want) > 0 && len(want) <= 1000 && int64(len(body)) <= c.maxText()) || err == nil && !bytes.Equal(got, want) {
-			t.Errorf("%q gives %q and %v, want %q and %v", body, got, err, want, wantErr)
+		good := wantErr == nil && len(want) > 0 && len(want) <= 1000 && int64(len(body)) <= c.maxText()
+		for _, announced := range []int64{-1, 0, int64(len(body)), math.MaxInt64} {
+			got, err := c.readCiphertext(bytes.NewReader(body), announced)
+			if (err == nil) != good || err == nil && !bytes.Equal(got, want) {
+				t.Errorf("%q, announced as %d, gives %q and %v, want %q and %v", body, announced, got, err, want, wantErr)
+			}
 		}
 	})
 }

@@ -51,18 +51,23 @@ func (c *Client) Get(ctx context.Context, id uuid.UUID, passphraseHash string) (
 	if err := r.open(); err != nil {
 		return nil, err
 	}
-	ciphertext, err := c.readCiphertext(r)
+	ciphertext, err := c.readCiphertext(r, r.total)
 	if err != nil {
 		return nil, err
 	}
 	return &Retrieved{ciphertext, r.end}, nil
 }
 
-// readCiphertext decodes an answer as it comes. Memory grows with what has come, whatever the header says will.
-func (c *Client) readCiphertext(body io.Reader) ([]byte, error) {
-	var ciphertext bytes.Buffer
+// maxBelieved is how much memory an answer gets at once because it says that it is long, in bytes. The system provides
+// no more of it than is filled; past it, memory grows with what has come.
+const maxBelieved = 64 << 20
+
+// readCiphertext decodes an answer as it comes, into where it stays. announced is its text's length, -1 if nobody knows.
+func (c *Client) readCiphertext(body io.Reader, announced int64) ([]byte, error) {
+	const piece = 64 << 10
 	text := &boundedText{body, c.maxText()}
-	raw, decoded := make([]byte, 64<<10), make([]byte, 48<<10)
+	raw := make([]byte, piece)
+	ciphertext := c.memory(piece + int(max(0, min(announced/4*3, c.maxCiphertext, maxBelieved))))
 	kept, padded := 0, false // what is left of raw, less than a group of four; the text is over
 	for {
 		n, err := text.Read(raw[kept:])
@@ -75,14 +80,17 @@ func (c *Client) readCiphertext(body io.Reader) ([]byte, error) {
 			next = slices.DeleteFunc(next, func(c byte) bool { return c == '\n' || c == '\r' })
 		}
 		whole := len(next) / 4 * 4
-		m, malformed := base64.StdEncoding.Strict().Decode(decoded, next[:whole])
+		if cap(ciphertext)-len(ciphertext) < piece {
+			ciphertext = append(c.memory(piece+2*cap(ciphertext)), ciphertext...)
+		}
+		m, malformed := base64.StdEncoding.Strict().Decode(ciphertext[len(ciphertext):cap(ciphertext)], next[:whole])
 		if malformed != nil || padded && len(next) > 0 {
 			return nil, ErrMalformed
 		}
 		padded = padded || m < whole/4*3
-		_, _ = ciphertext.Write(decoded[:m]) // never fails
+		ciphertext = ciphertext[:len(ciphertext)+m]
 		kept = copy(raw, next[whole:])
-		if int64(ciphertext.Len()) > c.maxCiphertext {
+		if int64(len(ciphertext)) > c.maxCiphertext {
 			return nil, ErrTooLong
 		}
 		if err == nil {
@@ -91,10 +99,10 @@ func (c *Client) readCiphertext(body io.Reader) ([]byte, error) {
 		if kept > 0 {
 			return nil, fmt.Errorf("%w (the answer ends too early)", ErrInterrupted)
 		}
-		if ciphertext.Len() == 0 {
+		if len(ciphertext) == 0 {
 			return nil, fmt.Errorf("%w (the answer is empty)", ErrInterrupted)
 		}
-		return ciphertext.Bytes(), nil
+		return ciphertext, nil
 	}
 }
 

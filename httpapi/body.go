@@ -349,6 +349,8 @@ func (b *bodyReader) readEscape() error {
 	return b.decode([]byte(char))
 }
 
+var strictBase64 = base64.StdEncoding.Strict() //nolint:gochecknoglobals // constant
+
 var errNotBase64 = badRequest("data is not standard base64 with padding")
 
 // decode passes on what a piece of base64 text stands for.
@@ -356,8 +358,7 @@ func (b *bodyReader) decode(text []byte) error {
 	if len(text) == 0 {
 		return nil
 	}
-	// The decoder would skip line ends; JSON and this format have none there.
-	if b.padded || bytes.IndexByte(text, '\n') >= 0 || bytes.IndexByte(text, '\r') >= 0 {
+	if b.padded {
 		return errNotBase64
 	}
 	if b.grouped > 0 {
@@ -389,11 +390,15 @@ func (b *bodyReader) decodeGroups(text []byte) error {
 	if b.padded {
 		return errNotBase64
 	}
-	n, err := base64.StdEncoding.Strict().Decode(b.buffer.decoded[:], text)
+	n, err := strictBase64.Decode(b.buffer.decoded[:], text)
 	if err != nil {
 		return errNotBase64
 	}
-	b.padded = text[len(text)-1] == '='
+	padding := len(text) - len(bytes.TrimRight(text, "="))
+	if n != len(text)/4*3-padding { // the decoder skips line ends; JSON and this format have none there
+		return errNotBase64
+	}
+	b.padded = padding > 0
 	if b.size += int64(n); b.size > b.bound {
 		return errOverBound
 	}

@@ -53,6 +53,24 @@ func TestABodyOfEscapesAloneHasAnEnd(t *testing.T) {
 	}
 }
 
+// The decoder of base64 skips line ends, wherever they are.
+func TestLineEndsInDataAreRefused(t *testing.T) {
+	long := base64.StdEncoding.EncodeToString(make([]byte, 100_000))
+	for _, text := range []string{"QUJDRA==", "QUJDREU=", "QUJDREVG", long} {
+		for _, end := range []string{"\n", "\r", `\n`, `\r`, `\u000a`} {
+			for n := range 9 {
+				for _, at := range []int{0, 1, 4, 5, 6, 7, len(text) - 1, len(text)} {
+					body := `{"data":"` + text[:at] + strings.Repeat(end, n) + text[at:] + `","expires_in":60}`
+					_, _, err := readAll(strings.NewReader(body), 1<<20)
+					if accepted := err == nil; accepted != (n == 0) {
+						t.Errorf("%d times %q at %d of %.10s…: accepted is %v (%v)", n, end, at, text, accepted, err)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestErrorsOfTheBodyAndTheStorePassThrough(t *testing.T) {
 	broken := errors.New("broken")
 	if _, _, err := readAll(iotest.ErrReader(broken), 100); !errors.Is(err, broken) {

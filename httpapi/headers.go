@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 )
@@ -26,18 +27,23 @@ const (
 	immutable  = "public, max-age=31536000, immutable, no-transform"
 )
 
-// setHeaders sets what every answer carries, whatever it is and however it ends.
+// always is what every answer carries, whatever it is and however it ends.
+var always = http.Header{ //nolint:gochecknoglobals // constant
+	"Cache-Control":                {noStoreAPI},
+	"Content-Security-Policy":      {contentSecurityPolicy},
+	"Cross-Origin-Embedder-Policy": {"require-corp"},
+	"Cross-Origin-Opener-Policy":   {"same-origin"},
+	"Cross-Origin-Resource-Policy": {"same-origin"},
+	"Permissions-Policy":           {permissionsPolicy},
+	"Referrer-Policy":              {"no-referrer"},
+	"X-Content-Type-Options":       {"nosniff"},
+	"X-Frame-Options":              {"DENY"},
+	"X-Robots-Tag":                 {"noindex, nofollow"},
+}
+
+// setHeaders sets what all answers carry. They share the values: who sets another sets it for one answer alone.
 func (s *Server) setHeaders(h http.Header, r *http.Request) {
-	h.Set("Cache-Control", noStoreAPI)
-	h.Set("Content-Security-Policy", contentSecurityPolicy)
-	h.Set("Cross-Origin-Embedder-Policy", "require-corp")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Permissions-Policy", permissionsPolicy)
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("X-Robots-Tag", "noindex, nofollow")
+	maps.Copy(h, always)
 	if s.overTLS(r) {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}

@@ -152,7 +152,7 @@ func TestTheServerListensWhereItIsTold(t *testing.T) {
 func TestTheStoreIsWhereItIsTold(t *testing.T) {
 	dir := t.TempDir()
 	isThere := func(t *testing.T, _ *daemon) {
-		if _, err := os.Stat(filepath.Join(dir, "index.db")); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, "hakanai.index")); err != nil {
 			t.Error(err)
 		}
 		if err := os.RemoveAll(dir); err != nil {
@@ -173,7 +173,7 @@ func TestTheStoreIsWhereItIsTold(t *testing.T) {
 		cmd := exec.Command(program, "serve", "--port", "0")
 		cmd.Env = append(os.Environ(), variables[:]...)
 		d := start(t, cmd)
-		if _, err := os.Stat(filepath.Join(want, "index.db")); err != nil {
+		if _, err := os.Stat(filepath.Join(want, "hakanai.index")); err != nil {
 			t.Errorf("%v: %v", variables, err)
 		}
 		d.end(syscall.SIGTERM)

@@ -216,7 +216,7 @@ func passThroughImage(t *testing.T, i image) {
 		}
 	}
 	passSecret(t, i.root+"/usr/bin/hakanai", s.url, <-s.tokens)
-	if got := tree(t, volume); !slices.Contains(got, "-rw------- 65532:65532 /index.db") {
+	if got := tree(t, volume); !slices.Contains(got, "-rw------- 65532:65532 /hakanai.index") {
 		t.Errorf("the volume holds\n%s", strings.Join(got, "\n"))
 	}
 	if info, err := os.Stat(volume); err != nil || info.Mode().Perm() != 0o700 {

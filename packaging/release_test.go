@@ -210,7 +210,7 @@ func lookAtReleased(t *testing.T, dist string, sums map[string]string) {
 	if list.BOMFormat != "CycloneDX" || component.Name != "hakanai" || component.Version != "v1.2.3" {
 		t.Errorf("the list is of %+v", list.Metadata)
 	}
-	for _, want := range []string{"std", "go.etcd.io/bbolt", "github.com/urfave/cli/v2"} {
+	for _, want := range []string{"std", "github.com/valkey-io/valkey-go", "github.com/urfave/cli/v2"} {
 		if !slices.ContainsFunc(list.Components, func(c struct{ Name string }) bool { return c.Name == want }) {
 			t.Errorf("the list lacks %s", want)
 		}

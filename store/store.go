@@ -130,8 +130,11 @@ const Overhead = 4 << 10
 // Charge is what a secret with so many bytes of ciphertext takes of its account's quota, in bytes.
 func Charge(size int64, restrictions Restrictions) (int64, error) {
 	encoded, err := restrictions.Encode()
-	return size + int64(len(encoded)) + Overhead, err
+	return ChargeEncoded(size, len(encoded)), err
 }
+
+// ChargeEncoded is Charge for restrictions of which so many bytes are kept.
+func ChargeEncoded(size int64, restrictions int) int64 { return size + int64(restrictions) + Overhead }
 
 // Account names those who share a quota. The zero value has none.
 type Account [16]byte

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 // are in the index, so that a restart forgives nobody, and go from there when their window ends. There are never more
 // than the limits let guesses pass: one that is refused is not counted.
 type guesses struct {
-	n    int
+	key  guessKey
+	n    int64
 	ends int64 // the store's time, ms
 }
 
@@ -40,18 +42,18 @@ func (s *Store) Attempt(
 	ctx context.Context, id store.ID, from store.Origin, limits store.AttemptLimits,
 ) (wait time.Duration, err error) {
 	keys := s.index.guessKeys(id, from)
-	check := func(tx *indexTx) error {
-		wait, err = tx.guessWait(keys, limits, s.clock.certain())
+	check := func() error {
+		wait, err = s.index.guessWait(keys, limits, s.clock.certain())
 		return err
 	}
 	if err := s.index.view(check); err != nil || wait > 0 { // most that are refused do not wait for the disk
 		return wait, err
 	}
-	err = s.writer.do(ctx, op{frees: true, run: func(tx *indexTx) error { // frees: a guess comes before a claim
-		if err := check(tx); err != nil || wait > 0 {
+	err = s.writer.do(ctx, op{run: func() error {
+		if err := check(); err != nil || wait > 0 {
 			return err
 		}
-		return tx.countGuess(keys, limits, s.clock.certain())
+		return s.index.countGuess(keys, limits, s.clock.certain())
 	}})
 	return wait, err
 }
@@ -59,9 +61,9 @@ func (s *Store) Attempt(
 // Forgive implements store.Store.
 func (s *Store) Forgive(ctx context.Context, id store.ID, from store.Origin) error {
 	keys := s.index.guessKeys(id, from)
-	return s.writer.do(ctx, op{frees: true, run: func(tx *indexTx) error {
+	return s.writer.do(ctx, op{run: func() error {
 		for _, key := range []guessKey{keys.all, keys.near, keys.wide} {
-			g, err := tx.guessesOf(key, s.clock.certain())
+			g, err := s.index.guessesOf(key, s.clock.certain())
 			if err != nil {
 				return err
 			}
@@ -69,7 +71,7 @@ func (s *Store) Forgive(ctx context.Context, id store.ID, from store.Origin) err
 				continue
 			}
 			g.n--
-			if err := tx.guesses.Put(key[:], encodeGuesses(g)); err != nil {
+			if err := s.index.putGuesses(g); err != nil {
 				return err
 			}
 		}
@@ -78,25 +80,25 @@ func (s *Store) Forgive(ctx context.Context, id store.ID, from store.Origin) err
 }
 
 // guessWait tells for how long no more guesses are heard, 0 when one may be made.
-func (tx *indexTx) guessWait(keys guessKeys, limits store.AttemptLimits, now int64) (time.Duration, error) {
-	near, err := tx.guessesOf(keys.near, now)
+func (x *index) guessWait(keys guessKeys, limits store.AttemptLimits, now int64) (time.Duration, error) {
+	near, err := x.guessesOf(keys.near, now)
 	if err != nil {
 		return 0, err
 	}
 	until := int64(0)
-	if near.n >= limits.Near {
+	if near.n >= int64(limits.Near) {
 		until = near.ends
 	}
 	if limits.All > 0 {
-		all, err := tx.guessesOf(keys.all, now)
+		all, err := x.guessesOf(keys.all, now)
 		if err != nil {
 			return 0, err
 		}
-		wide, err := tx.guessesOf(keys.wide, now)
+		wide, err := x.guessesOf(keys.wide, now)
 		if err != nil {
 			return 0, err
 		}
-		if all.n >= limits.All || wide.n > 0 && all.n >= limits.All-limits.Reserve {
+		if all.n >= int64(limits.All) || wide.n > 0 && all.n >= int64(limits.All-limits.Reserve) {
 			until = max(until, all.ends)
 		}
 	}
@@ -104,56 +106,46 @@ func (tx *indexTx) guessWait(keys guessKeys, limits store.AttemptLimits, now int
 }
 
 // countGuess counts a guess. What a wide network has guessed is forgotten together with what all have.
-func (tx *indexTx) countGuess(keys guessKeys, limits store.AttemptLimits, now int64) error {
-	if _, err := tx.addGuess(keys.near, now, now+limits.NearWindow.Milliseconds()); err != nil || limits.All == 0 {
+func (x *index) countGuess(keys guessKeys, limits store.AttemptLimits, now int64) error {
+	if len(x.free) < mostPlaces {
+		return fmt.Errorf("the index has no room: %w", store.ErrFull)
+	}
+	if _, err := x.addGuess(keys.near, now, now+limits.NearWindow.Milliseconds()); err != nil || limits.All == 0 {
 		return err
 	}
-	ends, err := tx.addGuess(keys.all, now, now+limits.AllWindow.Milliseconds())
+	ends, err := x.addGuess(keys.all, now, now+limits.AllWindow.Milliseconds())
 	if err != nil {
 		return err
 	}
-	_, err = tx.addGuess(keys.wide, now, ends)
+	_, err = x.addGuess(keys.wide, now, ends)
 	return err
 }
 
 // addGuess adds one to a counter, which a first guess starts, and returns when it ends.
-func (tx *indexTx) addGuess(key guessKey, now, windowEnds int64) (ends int64, err error) {
-	g, err := tx.guessesOf(key, now)
+func (x *index) addGuess(key guessKey, now, windowEnds int64) (ends int64, err error) {
+	g, err := x.guessesOf(key, now)
 	if err != nil {
 		return 0, err
 	}
-	if g.n++; g.ends == 0 {
-		if err := tx.forgetGuesses(key); err != nil {
-			return 0, err
-		}
-		g.ends = windowEnds
-		if err := tx.putEnd(g.ends, endGuess, key[:]); err != nil {
-			return 0, err
-		}
+	if g.n++; g.ends > 0 {
+		return g.ends, x.putGuesses(g)
 	}
-	return g.ends, tx.guesses.Put(key[:], encodeGuesses(g))
+	g.ends = windowEnds
+	if err := x.putGuesses(g); err != nil {
+		return 0, err
+	}
+	x.putEnd(g.ends, x.guesses[key])
+	return g.ends, nil
 }
 
-// guessesOf reads a counter whose window has not ended, or the zero value.
-func (tx *indexTx) guessesOf(key guessKey, now int64) (g guesses, err error) {
-	if value := tx.guesses.Get(key[:]); value != nil {
-		g, err = decodeGuesses(value)
+// putGuesses puts a new counter, or one in the place of that of its key. Error: store.ErrFull.
+func (x *index) putGuesses(g guesses) (err error) {
+	number, found := x.guesses[g.key]
+	if !found {
+		if number, err = x.place(0); err != nil {
+			return err
+		}
+		x.guesses[g.key] = number
 	}
-	if g.ends <= now {
-		g = guesses{}
-	}
-	return g, err
-}
-
-// forgetGuesses removes a counter whose window has ended, and its end, where the sweeper has not been yet.
-func (tx *indexTx) forgetGuesses(key guessKey) error {
-	value := tx.guesses.Get(key[:])
-	if value == nil {
-		return nil
-	}
-	old, err := decodeGuesses(value)
-	if err != nil {
-		return err
-	}
-	return tx.removeEnd(old.ends, endGuess, key[:])
+	return x.write(number, g.encode(number))
 }

@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -12,42 +13,57 @@ import (
 
 // Look implements store.Store.
 func (s *Store) Look(_ context.Context, id store.ID) (store.Secret, error) {
-	r, err := s.look(s.index.name(id))
-	if err != nil {
-		return store.Secret{}, err
+	n := s.index.name(id)
+	for {
+		found, err := s.look(n)
+		if err != nil {
+			return store.Secret{}, err
+		}
+		if found.state != live {
+			return store.Secret{}, store.ErrGone
+		}
+		restrictions, err := s.restrictions(found)
+		if err != nil {
+			if again, lookErr := s.look(n); lookErr != nil || again.key != found.key {
+				continue // it was taken in between
+			}
+			return store.Secret{}, fmt.Errorf("%w: %w", errDamaged, err)
+		}
+		return store.Secret{
+			TTL:          time.Duration(found.expires-s.clock.now()) * time.Millisecond,
+			Restrictions: restrictions,
+			Size:         found.size,
+		}, nil
 	}
-	if r.state != live {
-		return store.Secret{}, store.ErrGone
-	}
-	return store.Secret{
-		TTL:          time.Duration(r.expires-s.clock.now()) * time.Millisecond,
-		Restrictions: r.restrictions,
-		Size:         r.size,
-	}, nil
 }
 
-// look reads a record that has not expired.
-func (s *Store) look(n name) (r record, err error) {
-	err = s.index.view(func(tx *indexTx) error {
-		r, err = s.unexpired(tx, n)
+func (s *Store) restrictions(of secret) (restrictions store.Restrictions, err error) {
+	encoded, err := s.blobs.restrictions(of)
+	if err == nil && len(encoded) > 0 {
+		err = json.Unmarshal(encoded, &restrictions)
+	}
+	return restrictions, err
+}
+
+// look reads a secret that has not expired.
+func (s *Store) look(n name) (found secret, err error) {
+	err = s.index.view(func() error {
+		found, _, err = s.unexpired(n)
 		return err
 	})
-	return r, err
+	return found, err
 }
 
-func (s *Store) unexpired(tx *indexTx, n name) (record, error) {
-	r, err := tx.record(n)
-	if err != nil {
-		return record{}, err
+// unexpired is look for whoever holds the index.
+func (s *Store) unexpired(n name) (found secret, number uint32, err error) {
+	if found, number, err = s.index.secret(n); err == nil && found.expires <= s.clock.now() {
+		err = store.ErrNotFound
 	}
-	if r.expires <= s.clock.now() {
-		return record{}, store.ErrNotFound
-	}
-	return r, nil
+	return found, number, err
 }
 
 // mayResume tells whether a claimant may have the ciphertext again: the one whose lease it is may, while it runs.
-func (s *Store) mayResume(r record, claimant store.Claimant) error {
+func (s *Store) mayResume(r secret, claimant store.Claimant) error {
 	if r.state == live {
 		return store.ErrNotFound
 	}
@@ -60,30 +76,27 @@ func (s *Store) mayResume(r record, claimant store.Claimant) error {
 
 // claim implements store.Claim.
 type claim struct {
-	store        *Store
-	name         name
-	size         int64
-	leaseEnds    int64 // the store's time, ms; 0 for a final claim
-	lease        time.Duration
-	resumed      bool
-	owner        store.Claimant
-	restrictions store.Restrictions // for an undoing; the tombstone does not keep them
-	account      store.Account      // likewise
-	blob         *blobReader
-	unread       int64 // bytes that were counted as read and are not yet
+	store   *Store
+	secret  secret // as it was found
+	owner   store.Claimant
+	ends    int64 // the lease, the store's time, ms; 0 for a final claim
+	lease   time.Duration
+	resumed bool
+	blob    *blobReader // nil when the claim is over
+	unread  int64       // bytes that were counted as read and are not yet
 }
 
 // Claim implements store.Store.
 func (s *Store) Claim(ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration) (store.Claim, error) {
-	return s.claim(ctx, id, claimant, lease, func(record) error { return nil })
+	return s.claim(ctx, id, claimant, lease, func(secret) error { return nil })
 }
 
 // ClaimUnseen implements store.Store.
 func (s *Store) ClaimUnseen(
 	ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration, most int64,
 ) (store.Claim, error) {
-	return s.claim(ctx, id, claimant, lease, func(r record) error {
-		if r.size > most || !r.restrictions.None() {
+	return s.claim(ctx, id, claimant, lease, func(r secret) error {
+		if r.size > most || r.place.restrictions > 0 {
 			return store.ErrLook
 		}
 		return nil
@@ -91,15 +104,15 @@ func (s *Store) ClaimUnseen(
 }
 
 func (s *Store) claim(
-	ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration, check func(record) error,
+	ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration, check func(secret) error,
 ) (store.Claim, error) {
-	may := func(r record) error {
+	may := func(r secret) error {
 		if r.state != live {
 			return store.ErrGone
 		}
 		return check(r)
 	}
-	c, err := s.openClaim(ctx, id, claimant, may, func(tx *indexTx, c *claim, r record) error { return c.first(tx, r, lease) })
+	c, err := s.openClaim(ctx, id, claimant, may, func(c *claim, r secret, number uint32) error { return c.first(r, number, lease) })
 	if err != nil {
 		return nil, err
 	}
@@ -109,8 +122,8 @@ func (s *Store) claim(
 
 // Resume implements store.Store.
 func (s *Store) Resume(ctx context.Context, id store.ID, claimant store.Claimant, from int64) (store.Claim, error) {
-	may := func(r record) error { return s.mayResume(r, claimant) }
-	c, err := s.openClaim(ctx, id, claimant, may, func(tx *indexTx, c *claim, r record) error { return c.again(tx, r, from) })
+	may := func(r secret) error { return s.mayResume(r, claimant) }
+	c, err := s.openClaim(ctx, id, claimant, may, func(c *claim, r secret, number uint32) error { return c.again(r, number, from) })
 	if err != nil {
 		return nil, err
 	}
@@ -120,68 +133,78 @@ func (s *Store) Resume(ctx context.Context, id store.ID, claimant store.Claimant
 // openClaim makes a change to a record, for who may. The ciphertext is opened before that: one that cannot be read is not
 // consumed.
 func (s *Store) openClaim(
-	ctx context.Context, id store.ID, claimant store.Claimant, may func(record) error, change func(*indexTx, *claim, record) error,
+	ctx context.Context, id store.ID, claimant store.Claimant,
+	may func(secret) error, change func(c *claim, r secret, number uint32) error,
 ) (*claim, error) {
 	n := s.index.name(id)
-	r, err := s.look(n) // most who come too late are told here, without waiting for the disk
-	if err != nil {
-		return nil, err
-	}
-	if err := may(r); err != nil {
-		return nil, err
-	}
-	c := &claim{store: s, name: n, size: r.size, owner: claimant}
-	blob, open := s.blobs.open(n, r.size)
-	err = s.writer.do(ctx, op{frees: true, run: func(tx *indexTx) error {
-		r, err := s.unexpired(tx, n)
+	for {
+		found, err := s.look(n) // most who come too late are told here, without waiting for the disk
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if err := may(r); err != nil {
-			return err
+		if err := may(found); err != nil {
+			return nil, err
 		}
-		if open != nil { // it is to be had, but cannot be read: not consumed
-			return fmt.Errorf("%w: %w", errDamaged, open)
+		c := &claim{store: s, secret: found, owner: claimant}
+		blob, open := s.blobs.open(found)
+		another := false
+		err = s.writer.do(ctx, op{run: func() error {
+			r, number, err := s.unexpired(n)
+			if err != nil {
+				return err
+			}
+			if err := may(r); err != nil {
+				return err
+			}
+			if another = r.key != found.key; another {
+				return store.ErrNotFound
+			}
+			if open != nil { // it is to be had, but cannot be read: not consumed
+				return fmt.Errorf("%w: %w", errDamaged, open)
+			}
+			return change(c, r, number)
+		}})
+		if err == nil {
+			if c.ends > 0 {
+				c.lease = time.Duration(max(c.ends-s.clock.now(), 1)) * time.Millisecond
+			}
+			c.blob = blob
+			return c, nil
 		}
-		return change(tx, c, r)
-	}})
-	if err != nil {
 		if blob != nil {
-			err = errors.Join(err, blob.file.Close())
+			err = errors.Join(err, blob.close())
 		}
-		return nil, err
+		if !another { // as when the id has been used anew in between
+			return nil, err
+		}
 	}
-	if c.leaseEnds > 0 {
-		c.lease = time.Duration(max(c.leaseEnds-s.clock.now(), 1)) * time.Millisecond
-	}
-	c.blob = blob
-	return c, nil
 }
 
-// first consumes the secret. Under a lease its account goes on being charged.
-func (c *claim) first(tx *indexTx, r record, lease time.Duration) error {
-	if err := tx.discharge(r); err != nil {
-		return err
-	}
-	c.restrictions, c.account, c.unread = r.restrictions, r.account, r.size
-	r.state, r.claimant, r.restrictions, r.read = claimed, c.owner, store.Restrictions{}, r.size
+// first consumes the secret. The key of one that is claimed for good is destroyed by that; it is in memory for an undoing.
+// Under a lease the account goes on being charged.
+func (c *claim) first(r secret, number uint32, lease time.Duration) error {
+	x := c.store.index
+	c.unread = r.size
+	r.state, r.claimant, r.read = claimed, c.owner, r.size
 	if lease <= 0 {
-		r.account = store.Account{}
-		return tx.putRecord(c.name, r)
+		x.charge(r, -1)
+		r.key, r.account = key{}, store.Account{}
+		return x.write(number, r.encode(number))
 	}
 	r.leaseEnds = min(r.expires, c.store.clock.certain()+lease.Milliseconds())
-	c.leaseEnds = r.leaseEnds
-	return errors.Join(tx.charge(r), tx.putRecord(c.name, r), tx.putEnd(r.leaseEnds, endLease, c.name[:]))
+	c.ends = r.leaseEnds
+	x.putEnd(r.leaseEnds, number)
+	return x.write(number, r.encode(number))
 }
 
 // again counts a resumption. What it will read is counted as if it were read.
-func (c *claim) again(tx *indexTx, r record, from int64) error {
-	c.resumed, c.leaseEnds, c.unread = true, r.leaseEnds, store.Unread(r.size, from)
+func (c *claim) again(r secret, number uint32, from int64) error {
+	c.resumed, c.ends, c.unread = true, r.leaseEnds, store.Unread(r.size, from)
 	r.repeats, r.read = r.repeats+1, r.read+c.unread
 	if r.repeats > store.MaxRepeats || r.read > store.MaxRead(r.size) {
 		return store.ErrUsedUp
 	}
-	return tx.putRecord(c.name, r)
+	return c.store.index.write(number, r.encode(number))
 }
 
 func (c *claim) Read(p []byte) (int, error) {
@@ -193,7 +216,7 @@ func (c *claim) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *claim) Size() int64 { return c.size }
+func (c *claim) Size() int64 { return c.secret.size }
 
 func (c *claim) First() bool { return !c.resumed }
 
@@ -217,25 +240,27 @@ func (c *claim) Undo(ctx context.Context) error {
 		return c.Release()
 	}
 	s := c.store
-	err := s.writer.do(ctx, op{frees: true, run: func(tx *indexTx) error {
-		r, err := tx.record(c.name)
+	err := s.writer.do(ctx, op{run: func() error {
+		r, number, err := s.index.secret(c.secret.name)
 		if err != nil {
 			return err
 		}
-		if r.state != claimed || r.claimant != c.owner || r.repeats > 0 {
+		if r.state != claimed || r.claimant != c.owner || r.repeats > 0 || !r.same(c.secret) {
 			return store.ErrGone
 		}
+		s.index.charge(c.secret, 1)
 		if r.leaseEnds > 0 {
-			err = errors.Join(tx.discharge(r), tx.removeEnd(r.leaseEnds, endLease, c.name[:]))
+			s.index.charge(r, -1)
 		}
-		r.state, r.claimant, r.leaseEnds, r.read = live, store.Claimant{}, 0, 0
-		r.restrictions, r.account = c.restrictions, c.account
-		return errors.Join(err, tx.putRecord(c.name, r), tx.charge(r))
+		return s.index.write(number, c.secret.encode(number))
 	}})
 	if err == nil {
 		s.secrets.Add(1)
 	}
-	return errors.Join(err, c.closeBlob())
+	if err == nil || errors.Is(err, store.ErrDown) { // what was written may be on the disk: then the blob is needed
+		return errors.Join(err, c.end())
+	}
+	return errors.Join(err, c.Release())
 }
 
 // Release implements store.Claim.
@@ -243,69 +268,57 @@ func (c *claim) Release() error {
 	if c.blob == nil {
 		return nil
 	}
-	if c.leaseEnds == 0 {
-		return c.destroy()
+	if c.ends == 0 { // its key is gone already
+		return errors.Join(c.end(), c.store.blobs.discard(c.secret))
 	}
 	var err error
 	if c.unread > 0 {
-		err = c.store.writer.do(context.Background(), op{frees: true, run: func(tx *indexTx) error {
-			r, err := tx.record(c.name)
-			if err != nil || r.leaseEnds == 0 {
+		err = c.store.writer.do(context.Background(), op{run: func() error {
+			r, number, err := c.store.index.secret(c.secret.name)
+			if err != nil || r.leaseEnds == 0 || !r.same(c.secret) {
 				return nil //nolint:nilerr // the lease is over: there is nothing left to count
 			}
 			r.read -= c.unread
-			return tx.putRecord(c.name, r)
+			return c.store.index.write(number, r.encode(number))
 		}})
 	}
-	return errors.Join(err, c.closeBlob())
+	return errors.Join(err, c.end())
+}
+
+// end ends the reader.
+func (c *claim) end() error {
+	blob := c.blob
+	c.blob = nil
+	return blob.close()
 }
 
 // End implements store.Store.
 func (s *Store) End(ctx context.Context, id store.ID, claimant store.Claimant) error {
 	n := s.index.name(id)
-	err := s.writer.do(ctx, op{frees: true, run: func(tx *indexTx) error {
-		r, err := s.unexpired(tx, n)
+	var ended secret
+	err := s.writer.do(ctx, op{run: func() error {
+		r, number, err := s.unexpired(n)
 		if err == nil {
 			err = s.mayResume(r, claimant)
 		}
 		if err != nil {
 			return err
 		}
-		return endTheLease(tx, n)
+		ended = r
+		return s.endTheLease(r, number)
 	}})
 	if err != nil {
 		return err
 	}
-	if err := s.blobs.destroy(n); err != nil { // nobody can have it any more
-		s.destroyLater(n)
+	if err := s.blobs.discard(ended); err != nil { // nobody can have it any more
 		s.report(err)
 	}
 	return nil
 }
 
-// endTheLease makes a claim final.
-func endTheLease(tx *indexTx, n name) error {
-	r, err := tx.record(n)
-	if err != nil || r.leaseEnds == 0 {
-		return err
-	}
-	leaseEnds := r.leaseEnds
-	err = errors.Join(tx.discharge(r), tx.removeEnd(leaseEnds, endLease, n[:]))
-	r.leaseEnds, r.claimant, r.account = 0, store.Claimant{}, store.Account{}
-	return errors.Join(err, tx.putRecord(n, r))
-}
-
-// destroy ends the reader, and the ciphertext with it.
-func (c *claim) destroy() error {
-	blob := c.blob
-	c.blob = nil
-	blob.release()
-	return c.store.blobs.destroyOpen(c.name, blob.file)
-}
-
-func (c *claim) closeBlob() error {
-	blob := c.blob
-	c.blob = nil
-	blob.release()
-	return blob.file.Close()
+// endTheLease makes a claim final. Its key is destroyed by that.
+func (s *Store) endTheLease(r secret, number uint32) error {
+	s.index.charge(r, -1)
+	r.leaseEnds, r.key, r.claimant, r.account = 0, key{}, store.Claimant{}, store.Account{}
+	return s.index.write(number, r.encode(number))
 }

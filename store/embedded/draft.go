@@ -12,20 +12,17 @@ import (
 // draft implements store.Draft.
 type draft struct {
 	store *Store
+	name  name
 	blob  blobWriter
 	over  bool
 }
 
-// Draft implements store.Store. It is refused while the disk is full, or the clock has jumped and it is not certain yet
-// that the jump is real.
+// Draft implements store.Store. It is refused while the clock has jumped and it is not certain yet that the jump is real.
 func (s *Store) Draft(_ context.Context, id store.ID) (store.Draft, error) {
 	if s.clock.jumped() {
 		return nil, store.ErrClockJump
 	}
-	if err := s.reserve.restore(); err != nil {
-		return nil, err
-	}
-	return &draft{store: s, blob: blobWriter{blobs: s.blobs, name: s.index.name(id)}}, nil
+	return &draft{store: s, name: s.index.name(id), blob: blobWriter{blobs: s.blobs}}, nil
 }
 
 func (d *draft) Write(p []byte) (int, error) { return d.blob.Write(p) }
@@ -38,40 +35,59 @@ func (d *draft) Commit(ctx context.Context, secret store.Secret) error {
 	if secret.TTL < time.Millisecond {
 		return fmt.Errorf("a secret cannot live for %s", secret.TTL)
 	}
-	s, n := d.store, d.blob.name
-	r := record{state: live, size: d.blob.size, account: secret.Account, restrictions: secret.Restrictions}
-	fits := func(tx *indexTx) error { return tx.fits(r, secret.Quota) }
+	err := d.commit(ctx, secret)
+	if err != nil && !errors.Is(err, store.ErrDown) {
+		d.Discard()
+		return err
+	}
+	if err == nil {
+		d.store.secrets.Add(1)
+	} // otherwise the record may be on the disk, and the next start tells
+	d.over = true
+	if err := d.blob.release(false); err != nil {
+		d.store.report(fmt.Errorf("closing a ciphertext: %w", err))
+	}
+	return err
+}
+
+func (d *draft) commit(ctx context.Context, asked store.Secret) error {
+	restrictions, err := asked.Restrictions.Encode()
+	if err != nil {
+		return err
+	}
+	s, n := d.store, d.name
+	r := secret{state: live, name: n, size: d.blob.size, account: asked.Account}
+	r.place.restrictions = int64(len(restrictions))
+	fits := func() error {
+		if asked.Quota > 0 && s.index.used(r.account)+r.charge() > asked.Quota {
+			return store.ErrQuota
+		}
+		return nil
+	}
 	if err := s.index.view(fits); err != nil { // most that are refused do not wait for the disk
-		d.Discard()
 		return err
 	}
-	if err := d.blob.finish(); err != nil {
-		d.Discard()
+	if err := d.blob.finish(restrictions); err != nil {
 		return err
 	}
-	err := s.writer.do(ctx, op{newBlob: true, run: func(tx *indexTx) error {
+	r.key, r.place = d.blob.key, d.blob.place
+	return s.writer.do(ctx, op{segment: d.blob.segment, run: func() error {
 		if s.clock.jumped() {
 			return store.ErrClockJump
 		}
-		if tx.secrets.Get(n[:]) != nil {
+		if _, found := s.index.secrets[n]; found {
 			return store.ErrExists
 		}
-		if err := fits(tx); err != nil {
+		if err := fits(); err != nil {
 			return err
 		}
-		r.expires = s.clock.certain() + secret.TTL.Milliseconds()
-		return errors.Join(tx.putRecord(n, r), tx.putEnd(r.expires, endSecret, n[:]), tx.charge(r))
+		r.expires = s.clock.certain() + asked.TTL.Milliseconds()
+		if err := s.index.addSecret(r); err != nil {
+			return err
+		}
+		s.index.charge(r, 1)
+		return nil
 	}})
-	if err != nil {
-		d.Discard()
-		return err
-	}
-	d.over = true
-	s.secrets.Add(1)
-	if err := d.blob.release(false); err != nil {
-		s.report(fmt.Errorf("closing a ciphertext: %w", err))
-	}
-	return nil
 }
 
 // Discard implements store.Draft.

@@ -1,12 +1,13 @@
 // Package embedded is the store of one machine: a data directory of its own and no other program.
 //
-// What is known about secrets and tokens is in a bbolt file, index.db. Each ciphertext is a file in secrets/, sealed
-// under a small key of its own at the file's beginning. That key is overwritten in place when the secret is over, so
-// that what a disk keeps of the rest is noise; this needs a file system that overwrites in place (not btrfs or ZFS) and
-// says nothing about copies that were made earlier.
+// What is known about secrets and tokens is in one file of records of 256 bytes, the index. Each ciphertext is a blob,
+// sealed under a small key of its own that is in the index, in a segment: small ones share these files, a large one has its
+// own. The key is overwritten in place when the secret is over, so that what a disk keeps of the rest is noise; this needs a
+// file system that overwrites in place (not btrfs or ZFS) and says nothing about copies that were made earlier.
 //
-// A commit and a claim are on disk (fsync) before they are answered. A claim is one transaction of the index. Names in
-// the directory are keyed hashes of ids: the directory tells nobody which links are alive.
+// A commit and a claim are on disk (fsync) before they are answered. A claim overwrites one record, in one sector of the
+// disk, and with it the key, unless the claimant may come back. Names are keyed hashes of ids: the directory tells nobody
+// which links are alive.
 package embedded
 
 import (
@@ -25,7 +26,7 @@ import (
 )
 
 const (
-	indexName   = "index.db"
+	indexName   = "hakanai.index"
 	secretsName = "secrets"
 )
 
@@ -47,12 +48,10 @@ type Store struct {
 	report func(error)
 	ended  func(secrets int)
 
-	clock   *clock
-	index   *index
-	blobs   *blobs
-	reserve *reserve
-	writer  *writer
-	doomed  doomed
+	clock  *clock
+	index  *index
+	blobs  *blobs
+	writer *writer
 
 	secrets, tokens atomic.Int64 // live ones
 
@@ -95,27 +94,27 @@ func Exists(dir string) bool {
 }
 
 // open does what needs the lock on the index.
-func (s *Store) open(wall func() time.Time) error {
-	seen, err := s.index.clock()
-	if err != nil {
-		return err
-	}
-	s.clock = newClock(wall, seen)
+func (s *Store) open(wall func() time.Time) (err error) {
 	if s.blobs, err = openBlobs(filepath.Join(s.dir, secretsName), s.random); err != nil {
 		return err
 	}
-	s.reserve = newReserve(s.dir)
-	if err := s.tidy(); err != nil {
+	if err := errors.Join(s.syncNames(), s.load(wall)); err != nil {
 		return errors.Join(err, s.blobs.close())
 	}
-	if err := s.reserve.restore(); err != nil && !errors.Is(err, store.ErrFull) {
-		return errors.Join(err, s.blobs.close())
-	}
-	s.writer = startWriter(s.index, s.blobs, s.reserve, s.clock)
+	s.writer = startWriter(s.index, s.blobs, s.clock, s.report)
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.done.Go(func() { s.sweep(ctx) })
 	return nil
+}
+
+// syncNames makes the names in the data directory durable.
+func (s *Store) syncNames() error {
+	dir, err := os.Open(s.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(syncDir(dir), dir.Close())
 }
 
 // makeDir makes a directory for the owner alone, and closes one that is open to others: but never a directory that
@@ -141,31 +140,38 @@ func makeDir(dir string) error {
 	return nil
 }
 
-// tidy counts what is alive, and removes the ciphertext of drafts and of claims that a crash cut off.
-func (s *Store) tidy() error {
-	secrets, err := s.index.count()
+// load reads the index, counts what is alive, and removes the ciphertext of drafts and of claims that a crash cut off.
+func (s *Store) load(wall func() time.Time) error {
+	seen, damaged, err := s.index.load(func(r secret) {
+		if r.state == live {
+			s.secrets.Add(1)
+		}
+		if r.readable() {
+			if err := s.blobs.segments.adopt(r); err != nil {
+				s.report(err)
+			}
+		}
+	})
 	if err != nil {
 		return err
 	}
-	s.secrets.Store(int64(secrets))
-	if err := s.index.view(func(tx *indexTx) error { s.tokens.Store(s.countTokens(tx)); return nil }); err != nil {
-		return err
+	if damaged > 0 {
+		s.report(fmt.Errorf("%d records of the index are damaged: what they are of cannot be had", damaged))
 	}
-	names, err := s.blobs.names()
+	s.clock = newClock(wall, seen)
+	s.tokens.Store(s.countTokens())
+	found, err := s.blobs.list()
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		keep, err := s.index.needsBlob(name)
-		if err != nil {
-			return err
-		}
-		if keep {
-			continue
-		}
-		if err := s.blobs.destroy(name); err != nil {
-			return fmt.Errorf("removing what a crash left over: %w", err)
-		}
+	if err := s.blobs.sync(); err != nil { // a crash may have come before
+		return err
+	}
+	if err := s.blobs.segments.settle(found); err != nil {
+		return fmt.Errorf("removing what a crash left over: %w", err)
+	}
+	if err := s.index.grow(maxBatch * mostPlaces); err != nil && !errors.Is(err, store.ErrFull) {
+		return err
 	}
 	return nil
 }
@@ -177,7 +183,7 @@ func (s *Store) Count(context.Context) (store.Counts, error) {
 
 // Check implements store.Store: it makes one durable write.
 func (s *Store) Check(ctx context.Context) error {
-	return s.writer.do(ctx, op{run: func(*indexTx) error { return nil }})
+	return s.writer.do(ctx, op{run: func() error { return nil }})
 }
 
 // String implements store.Store.

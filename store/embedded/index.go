@@ -1,101 +1,255 @@
 package embedded
 
 import (
+	"bytes"
+	"container/heap"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
-	"runtime/debug"
-	"time"
-
-	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
+	"os"
+	"sync"
 
 	"hakanai/store"
 )
 
-// The buckets of the index. Keys and values:
+// The index is one file of records, each in a place of its own, which is overwritten when it changes:
 //
-//	meta     "clock" → the highest time seen (8 bytes, ms) · "pepper" → the key of names (32 random bytes)
-//	secrets  name (16 bytes) → record
-//	tokens   SHA-256 of the token (32 bytes) → encodeToken
-//	accounts account (16 bytes) → what its live secrets are charged (8 bytes)
-//	guesses  keyed hash of a secret, or of it and a network (16 bytes) → encodeGuesses
-//	ends     time (8 bytes, ms) | kind (1 byte) | key → nothing: what ends when, in order of time
-var (
-	bucketMeta     = []byte("meta")     //nolint:gochecknoglobals // constant
-	bucketSecrets  = []byte("secrets")  //nolint:gochecknoglobals // constant
-	bucketTokens   = []byte("tokens")   //nolint:gochecknoglobals // constant
-	bucketAccounts = []byte("accounts") //nolint:gochecknoglobals // constant
-	bucketGuesses  = []byte("guesses")  //nolint:gochecknoglobals // constant
-	bucketEnds     = []byte("ends")     //nolint:gochecknoglobals // constant
-	keyClock       = []byte("clock")    //nolint:gochecknoglobals // constant
-	keyPepper      = []byte("pepper")   //nolint:gochecknoglobals // constant
-)
-
-// endKind says what ends.
-type endKind byte
-
+//	magic (8 bytes) | the key of names (32, random) | CRC-32C of both (4) | zeros to 4 KiB | record | record | …
+//
+// The first record is the time. In memory is where the others are, and what ends when; what they say is read from the file
+// when it is needed. A change is durable after sync. The file grows before anything is put where it has grown; so what
+// changes a record, a claim above all, needs no room on the disk.
 const (
-	endSecret endKind = 's'
-	endLease  endKind = 'l'
-	endToken  endKind = 't'
-	endGuess  endKind = 'g'
+	indexMagic   = "hakanai5"
+	indexHeader  = 4 << 10
+	clockNumber  = 0
+	indexGrowth  = 1024 // records
+	keptForGuess = 1024 // places that secrets and tokens leave free, so that guesses are counted on a full disk
 )
 
-// lockWait is how long a start waits for another process to let go of the directory: a restart may overlap.
-const lockWait = 2 * time.Second
-
-// index is the bbolt file. Reads go through view, writes through the writer and its transactions.
+// index is the file, and the memory. Whoever reads holds mu for reading; the writer alone changes anything, and holds mu
+// while it does.
 type index struct {
-	db     *bolt.DB
-	pepper []byte
+	file   *os.File
+	pepper []byte // the key of names
+
+	mu       sync.RWMutex
+	places   uint32   // records that the file has room for
+	free     []uint32 // those where there is none
+	secrets  map[name]uint32
+	tokens   map[store.TokenHash]uint32
+	guesses  map[guessKey]uint32
+	accounts map[store.Account]int64 // what their live secrets are charged
+	ends     ends
+	failed   error // of a write: nobody knows what is in the file then
 }
 
+// end says when to look at a record again: what it is of ends then, unless it has changed since.
+type end struct {
+	at     int64 // the store's time, ms
+	number uint32
+}
+
+// ends is a heap, the first end first.
+type ends []end
+
+func (e ends) Len() int           { return len(e) }
+func (e ends) Less(i, j int) bool { return e[i].at < e[j].at }
+func (e ends) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }
+func (e *ends) Push(x any)        { *e = append(*e, x.(end)) }
+func (e *ends) Pop() any {
+	last := len(*e) - 1
+	x := (*e)[last]
+	*e = (*e)[:last]
+	return x
+}
+
+// openIndex opens the file, locks it, and makes it whole if it is new. Error: store.ErrInUse.
 func openIndex(path string, random io.Reader) (*index, error) {
-	x := &index{}
-	err := guard(func() error {
-		var err error
-		x.db, err = bolt.Open(path, 0o600, &bolt.Options{
-			Timeout:      lockWait,
-			FreelistType: bolt.FreelistMapType,
-		})
-		if errors.Is(err, bolterrors.ErrTimeout) {
-			return store.ErrInUse
-		}
-		return err
-	})
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the directory
 	if err != nil {
 		return nil, err
 	}
-	if err := guard(func() error { return x.db.Update(func(tx *bolt.Tx) error { return x.prepare(tx, random) }) }); err != nil {
-		return nil, errors.Join(err, x.db.Close())
+	x := &index{
+		file:    file,
+		secrets: make(map[name]uint32), tokens: make(map[store.TokenHash]uint32), guesses: make(map[guessKey]uint32),
+		accounts: make(map[store.Account]int64),
+	}
+	if err := x.open(random); err != nil {
+		return nil, errors.Join(err, file.Close())
 	}
 	return x, nil
 }
 
-// prepare makes what a new index needs.
-func (x *index) prepare(tx *bolt.Tx, random io.Reader) error {
-	for _, bucket := range [][]byte{bucketMeta, bucketSecrets, bucketTokens, bucketAccounts, bucketGuesses, bucketEnds} {
-		if _, err := tx.CreateBucketIfNotExists(bucket); err != nil {
-			return err
-		}
+func (x *index) open(random io.Reader) error {
+	if err := lock(x.file); err != nil {
+		return err
 	}
-	meta := tx.Bucket(bucketMeta)
-	if pepper := meta.Get(keyPepper); pepper != nil {
-		x.pepper = append([]byte(nil), pepper...)
-		return nil
+	info, err := x.file.Stat()
+	if err != nil {
+		return err
 	}
+	if x.places = uint32(max(info.Size()-indexHeader, 0) / recordSize); info.Size() > 0 {
+		err = x.readHeader()
+	}
+	if info.Size() == 0 || errors.Is(err, errNoHeader) && x.neverUsed() {
+		return diskError(x.create(random))
+	}
+	if err == nil && x.places <= clockNumber {
+		err = errCutOff
+	}
+	return err
+}
+
+// neverUsed tells whether there are no records but the time's: then a crash has cut off the file's making.
+func (x *index) neverUsed() bool {
+	rest := make([]byte, indexGrowth*recordSize)
+	if x.places > indexGrowth {
+		return false
+	}
+	n, err := x.file.ReadAt(rest, recordOffset(clockNumber+1))
+	return errors.Is(err, io.EOF) && len(bytes.Trim(rest[:n], "\x00")) == 0
+}
+
+// create makes the file. The header is last: where it is, there is the rest.
+func (x *index) create(random io.Reader) error {
+	if err := x.createRecords(); err != nil {
+		return errors.Join(err, x.file.Truncate(0))
+	}
+	header := make([]byte, 0, len(indexMagic)+sha256.Size+recordSum)
+	header = append(header, indexMagic...)
 	x.pepper = make([]byte, sha256.Size)
 	if _, err := io.ReadFull(random, x.pepper); err != nil {
 		return fmt.Errorf("drawing a key: %w", err)
 	}
-	return meta.Put(keyPepper, x.pepper)
+	header = append(header, x.pepper...)
+	header = appendSum(header)
+	if _, err := x.file.WriteAt(header, 0); err != nil {
+		return err
+	}
+	return x.file.Sync()
 }
 
-func (x *index) close() error { return guard(x.db.Close) }
+func (x *index) createRecords() error {
+	if err := x.file.Truncate(0); err != nil {
+		return err
+	}
+	x.places = indexGrowth
+	if _, err := x.file.WriteAt(make([]byte, indexHeader+indexGrowth*recordSize), 0); err != nil {
+		return err
+	}
+	if err := x.putClock(0); err != nil {
+		return err
+	}
+	return x.file.Sync()
+}
+
+var (
+	errNoHeader = errors.New("the index has no header")
+	errCutOff   = errors.New("the index was cut off")
+)
+
+func (x *index) readHeader() error {
+	const length = len(indexMagic) + sha256.Size + recordSum
+	header := make([]byte, length)
+	if _, err := x.file.ReadAt(header, 0); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if len(bytes.Trim(header, "\x00")) == 0 {
+		return errNoHeader
+	}
+	if string(header) != string(appendSum(header[:length-recordSum:length-recordSum])) || string(header[:len(indexMagic)]) != indexMagic {
+		return errors.New("the index is damaged, or was not made by this program")
+	}
+	x.pepper = header[len(indexMagic) : length-recordSum]
+	return nil
+}
+
+func (x *index) close() error { return x.file.Close() }
+
+// load reads all records, once at start, and tells of each secret. It returns how many are damaged: they are met where
+// they are used. What is read need not be on the disk: an earlier process may have ended before it was synced, or because
+// it could not be. So it is written again and synced, before anything is done because of it.
+func (x *index) load(each func(secret)) (seen int64, damaged int, err error) {
+	const most = 4096
+	buffer := make([]byte, most*recordSize)
+	for first := uint32(0); first < x.places; first += most {
+		some := buffer[:min(most, x.places-first)*recordSize]
+		if _, err := x.file.ReadAt(some, recordOffset(first)); err != nil {
+			return 0, 0, err
+		}
+		if _, err := x.file.WriteAt(some, recordOffset(first)); err != nil {
+			return 0, 0, diskError(err)
+		}
+		for i := uint32(0); len(some) > 0; i, some = i+1, some[recordSize:] {
+			record := (*raw)(some)
+			if first+i == clockNumber {
+				places := uint32(0)
+				if seen, places, err = decodeClock(record); err != nil {
+					damaged++
+				}
+				if places > x.places {
+					return 0, 0, errCutOff
+				}
+				continue
+			}
+			if !x.loadOne(record, first+i, each) {
+				damaged++
+			}
+		}
+	}
+	heap.Init(&x.ends)
+	return seen, damaged, diskError(x.sync())
+}
+
+// loadOne puts into memory where a record is. It tells whether the record is whole. A crash can leave two of one name, the
+// removed one and what came after it: the later counts.
+func (x *index) loadOne(record *raw, number uint32, each func(secret)) bool {
+	var err error
+	switch {
+	case *record == (raw{}):
+		x.free = append(x.free, number)
+	case record.kind() == ofToken:
+		var t token
+		if t, err = decodeToken(record, number); err == nil {
+			if old, err := x.token(t.hash); err != nil || old.expires < t.expires {
+				x.tokens[t.hash] = number
+			}
+			x.ends = append(x.ends, end{t.expires, number})
+		}
+	case record.kind() == ofGuesses:
+		var g guesses
+		if g, err = decodeGuesses(record, number); err == nil {
+			if old, err := x.guessesOf(g.key, 0); err != nil || old.ends < g.ends {
+				x.guesses[g.key] = number
+			}
+			x.ends = append(x.ends, end{g.ends, number})
+		}
+	default:
+		var s secret
+		if s, err = decodeSecret(record, number); err != nil {
+			if n := damagedName(record); x.secrets[n] == 0 {
+				x.secrets[n] = number
+			}
+			break
+		}
+		if old, _, err := x.secret(s.name); err != nil || old.expires < s.expires {
+			x.secrets[s.name] = number
+		}
+		x.ends = append(x.ends, end{s.expires, number})
+		if s.leaseEnds > 0 {
+			x.ends = append(x.ends, end{s.leaseEnds, number})
+		}
+		if s.readable() {
+			x.charge(s, 1)
+		}
+		each(s)
+	}
+	return err == nil
+}
 
 // name is the keyed hash by which a secret is stored.
 func (x *index) name(id store.ID) name {
@@ -104,143 +258,164 @@ func (x *index) name(id store.ID) name {
 	return name(mac.Sum(nil)[:len(name{})])
 }
 
-// view runs a read-only transaction.
-func (x *index) view(read func(*indexTx) error) error {
-	return guard(func() error {
-		return x.db.View(func(tx *bolt.Tx) error { return read(newIndexTx(tx)) })
-	})
+// view runs what only reads.
+func (x *index) view(read func() error) error {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return read()
 }
 
-// guard turns the panics and memory faults by which bbolt meets a damaged file into errors.
-func guard(run func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the index is damaged: %v", p)
-		}
-	}()
-	return run()
-}
+// What follows is for whoever holds mu.
 
-// clock is the highest time that was seen, or 0 in a new index.
-func (x *index) clock() (seen int64, err error) {
-	err = x.view(func(tx *indexTx) error {
-		if b := tx.meta.Get(keyClock); len(b) == 8 {
-			seen = int64(binary.BigEndian.Uint64(b))
-		}
-		return nil
-	})
-	return seen, err
-}
+func recordOffset(number uint32) int64 { return indexHeader + int64(number)*recordSize }
 
-// count counts the live secrets. It reads all of the index, once at start.
-func (x *index) count() (secrets int, err error) {
-	err = x.view(func(tx *indexTx) error {
-		return tx.secrets.ForEach(func(_, value []byte) error {
-			if r, err := decodeRecord(value); err == nil && r.state == live {
-				secrets++
-			}
-			return nil // a damaged record is met where it is used
-		})
-	})
-	return secrets, err
-}
-
-// needsBlob tells whether a secret's ciphertext may still be wanted: it is live, or its claimant may come back. A
-// damaged record keeps its ciphertext, for whoever repairs it.
-func (x *index) needsBlob(n name) (needed bool, err error) {
-	err = x.view(func(tx *indexTx) error {
-		r, err := tx.record(n)
-		needed = err == nil && (r.state == live || r.leaseEnds > 0) || errors.Is(err, errDamaged)
-		return nil
-	})
-	return needed, err
-}
-
-// indexTx is one transaction with its buckets at hand.
-type indexTx struct {
-	meta, secrets, tokens, accounts, guesses, ends *bolt.Bucket
-}
-
-func newIndexTx(tx *bolt.Tx) *indexTx {
-	return &indexTx{
-		meta:     tx.Bucket(bucketMeta),
-		secrets:  tx.Bucket(bucketSecrets),
-		tokens:   tx.Bucket(bucketTokens),
-		accounts: tx.Bucket(bucketAccounts),
-		guesses:  tx.Bucket(bucketGuesses),
-		ends:     tx.Bucket(bucketEnds),
+func (x *index) read(number uint32) (record raw, err error) {
+	if _, err := x.file.ReadAt(record[:], recordOffset(number)); err != nil {
+		return record, fmt.Errorf("reading the index: %w", err)
 	}
+	return record, nil
 }
 
-// record reads a secret's record. Errors: store.ErrNotFound, errDamaged.
-func (tx *indexTx) record(n name) (record, error) {
-	value := tx.secrets.Get(n[:])
-	if value == nil {
-		return record{}, store.ErrNotFound
+// secret reads a secret's record. Errors: store.ErrNotFound, errDamaged.
+func (x *index) secret(n name) (s secret, number uint32, err error) {
+	number, found := x.secrets[n]
+	if !found {
+		return s, 0, store.ErrNotFound
 	}
-	return decodeRecord(value)
-}
-
-func (tx *indexTx) putRecord(n name, r record) error {
-	value, err := r.encode()
-	if err != nil {
-		return err
+	record, err := x.read(number)
+	if err == nil {
+		s, err = decodeSecret(&record, number)
 	}
-	return tx.secrets.Put(n[:], value)
+	if err == nil && s.name != n {
+		err = errDamaged
+	}
+	return s, number, err
 }
 
-func endKey(at int64, kind endKind, key []byte) []byte {
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, 9+len(key)), uint64(at))
-	return append(append(b, byte(kind)), key...)
+// token reads a token's record. Errors: store.ErrNoToken, errDamaged.
+func (x *index) token(hash store.TokenHash) (t token, err error) {
+	number, found := x.tokens[hash]
+	if !found {
+		return t, store.ErrNoToken
+	}
+	record, err := x.read(number)
+	if err == nil {
+		t, err = decodeToken(&record, number)
+	}
+	if err == nil && t.hash != hash {
+		err = errDamaged
+	}
+	return t, err
 }
 
-func (tx *indexTx) putEnd(at int64, kind endKind, key []byte) error {
-	return tx.ends.Put(endKey(at, kind, key), nil)
-}
-
-func (tx *indexTx) removeEnd(at int64, kind endKind, key []byte) error {
-	return tx.ends.Delete(endKey(at, kind, key))
-}
-
-func (tx *indexTx) putClock(now int64) error {
-	return tx.meta.Put(keyClock, binary.BigEndian.AppendUint64(nil, uint64(now)))
+// guessesOf reads a counter whose window has not ended, or the zero value.
+func (x *index) guessesOf(key guessKey, now int64) (g guesses, err error) {
+	number, found := x.guesses[key]
+	if !found {
+		return guesses{key: key}, nil
+	}
+	record, err := x.read(number)
+	if err == nil {
+		g, err = decodeGuesses(&record, number)
+	}
+	if g.ends <= now {
+		g = guesses{key: key}
+	}
+	return g, err
 }
 
 // used is what the live secrets of an account are charged.
-func (tx *indexTx) used(account store.Account) int64 {
-	if b := tx.accounts.Get(account[:]); len(b) == 8 {
-		return int64(binary.BigEndian.Uint64(b))
+func (x *index) used(account store.Account) int64 { return x.accounts[account] }
+
+// charge adds a secret to what its account uses, or takes it off again.
+func (x *index) charge(s secret, times int64) {
+	if s.account == (store.Account{}) {
+		return
 	}
-	return 0
+	if used := x.accounts[s.account] + times*s.charge(); used > 0 {
+		x.accounts[s.account] = used
+	} else {
+		delete(x.accounts, s.account)
+	}
 }
 
-// fits tells whether a secret fits its account's quota, 0 for any. Error: store.ErrQuota.
-func (tx *indexTx) fits(r record, quota int64) error {
-	charge, err := r.charge()
-	if err == nil && quota > 0 && tx.used(r.account)+charge > quota {
-		err = store.ErrQuota
+// What follows changes the index, and is for the writer.
+
+// write puts a record in its place. An error is the index' end: see failed.
+func (x *index) write(number uint32, record raw) error {
+	if x.failed == nil {
+		if _, err := x.file.WriteAt(record[:], recordOffset(number)); err != nil {
+			x.failed = fmt.Errorf("writing the index: %w", err)
+		}
 	}
-	return err
+	return x.failed
 }
 
-// charge adds a live secret to what its account uses.
-func (tx *indexTx) charge(r record) error { return tx.addCharge(r, 1) }
-
-// discharge takes it off again.
-func (tx *indexTx) discharge(r record) error { return tx.addCharge(r, -1) }
-
-func (tx *indexTx) addCharge(r record, times int64) error {
-	if r.account == (store.Account{}) {
-		return nil
+// sync makes all that was written durable. The kernel tells of an error once: after that, nothing more is written.
+func (x *index) sync() error {
+	if x.failed == nil {
+		if err := syncData(x.file); err != nil {
+			x.failed = fmt.Errorf("syncing the index: %w", err)
+		}
 	}
-	charge, err := r.charge()
+	return x.failed
+}
+
+// grow makes room for so many records more than are kept free. It is called while nothing waits to be synced: if it fails,
+// all is as before.
+func (x *index) grow(records int) error {
+	for len(x.free) < records+keptForGuess {
+		zeros := make([]byte, indexGrowth*recordSize)
+		_, err := x.file.WriteAt(zeros, recordOffset(x.places))
+		if err == nil {
+			err = syncData(x.file)
+		}
+		if err != nil {
+			return errors.Join(fmt.Errorf("making room in the index: %w", diskError(err)), x.file.Truncate(recordOffset(x.places)))
+		}
+		x.mu.Lock()
+		for range indexGrowth {
+			x.free = append(x.free, x.places)
+			x.places++
+		}
+		x.mu.Unlock()
+	}
+	return nil
+}
+
+// place takes a free place, and leaves so many. Error: store.ErrFull.
+func (x *index) place(leave int) (uint32, error) {
+	last := len(x.free) - 1
+	if last < leave {
+		return 0, fmt.Errorf("the index has no room: %w", store.ErrFull)
+	}
+	number := x.free[last]
+	x.free = x.free[:last]
+	return number, nil
+}
+
+func (x *index) putEnd(at int64, number uint32) { heap.Push(&x.ends, end{at, number}) }
+
+// addSecret puts a new one. Error: store.ErrFull.
+func (x *index) addSecret(s secret) error {
+	number, err := x.place(keptForGuess)
 	if err != nil {
 		return err
 	}
-	used := tx.used(r.account) + times*charge
-	if used <= 0 {
-		return tx.accounts.Delete(r.account[:])
-	}
-	return tx.accounts.Put(r.account[:], binary.BigEndian.AppendUint64(nil, uint64(used)))
+	x.secrets[s.name] = number
+	x.putEnd(s.expires, number)
+	return x.write(number, s.encode(number))
+}
+
+func (x *index) putClock(now int64) error { return x.write(clockNumber, encodeClock(now, x.places)) }
+
+// remove takes a record's place back.
+func (x *index) remove(number uint32) error {
+	x.free = append(x.free, number)
+	return x.write(number, raw{})
+}
+
+func appendSum(b []byte) []byte {
+	sum := crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
+	return append(b, byte(sum>>24), byte(sum>>16), byte(sum>>8), byte(sum))
 }

@@ -2,12 +2,86 @@ package embedded
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"hash/crc32"
 
 	"hakanai/store"
 )
+
+// A record is 256 bytes in the index: what is known of a secret, of a token, or of guesses, or the store's time. Records
+// lie at multiples of their size, so that each is within one sector of a disk, and is written whole or not at all.
+//
+//	kind (1 byte) | version (1) | fields, integers big endian | zeros | CRC-32C of all that, and of the record's number (4)
+//
+// A place where there is no record is zeros.
+const (
+	recordSize    = 256
+	recordVersion = 4
+	recordSum     = 4
+)
+
+// kind says what a record is of.
+type kind byte
+
+const (
+	noRecord    kind = 0
+	ofSecret    kind = 's'
+	ofToken     kind = 't'
+	ofGuesses   kind = 'g'
+	ofTheClock  kind = 'c'
+	recordStart      = 2 // of its fields
+)
+
+var errDamaged = errors.New("the record is damaged")
+
+// raw is a record as it is in the file.
+type raw [recordSize]byte
+
+// kind is what the record says of itself. It may be damaged.
+func (b *raw) kind() kind { return kind(b[0]) }
+
+// seal adds what all records have.
+func (b *raw) seal(k kind, number uint32) {
+	b[0], b[1] = byte(k), recordVersion
+	binary.BigEndian.PutUint32(b[recordSize-recordSum:], b.sum(number))
+}
+
+// open tells where the fields begin. Error: errDamaged, for a record of another kind as well.
+func (b *raw) open(k kind, number uint32) (*fields, error) {
+	if b.kind() != k || b[1] != recordVersion || binary.BigEndian.Uint32(b[recordSize-recordSum:]) != b.sum(number) {
+		return nil, errDamaged
+	}
+	return &fields{rest: b[recordStart : recordSize-recordSum]}, nil
+}
+
+func (b *raw) sum(number uint32) uint32 {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	var place [4]byte
+	binary.BigEndian.PutUint32(place[:], number)
+	return crc32.Update(crc32.Checksum(b[:recordSize-recordSum], table), table, place[:])
+}
+
+// fields are written, and read, one after the other.
+type fields struct{ rest []byte }
+
+func (f *fields) put(b ...byte) { f.rest = f.rest[copy(f.rest, b):] }
+
+func (f *fields) putInt(n int64) {
+	binary.BigEndian.PutUint64(f.rest, uint64(n))
+	f.rest = f.rest[8:]
+}
+
+func (f *fields) get(into []byte) { f.rest = f.rest[copy(into, f.rest):] }
+
+func (f *fields) getByte() (b byte) {
+	b, f.rest = f.rest[0], f.rest[1:]
+	return b
+}
+
+func (f *fields) getInt() (n int64) {
+	n, f.rest = int64(binary.BigEndian.Uint64(f.rest)), f.rest[8:]
+	return n
+}
 
 // state is where a secret is in its life. After that there is nothing: the record goes when the secret would have.
 type state byte
@@ -17,109 +91,140 @@ const (
 	claimed state = 2
 )
 
-// record is what the index keeps of a secret. One that is not live is the tombstone that others are told "gone" by.
-type record struct {
-	state        state
-	expires      int64 // the store's time, ms
-	size         int64 // of the ciphertext, bytes
-	leaseEnds    int64 // the store's time, ms; 0 when there is no lease, or it is over
-	repeats      int64 // of the claim, under its lease
-	read         int64 // bytes of ciphertext that were read under the lease, or may be just now
-	claimant     store.Claimant
-	account      store.Account // of a live secret, or one under a lease
-	restrictions store.Restrictions
+// secret is what the index keeps of one. One that is not live is the tombstone that others are told "gone" by.
+type secret struct {
+	state     state
+	name      name
+	expires   int64 // the store's time, ms
+	size      int64 // of the ciphertext, bytes
+	leaseEnds int64 // the store's time, ms; 0 when there is no lease, or it is over
+	repeats   int64 // of the claim, under its lease
+	read      int64 // bytes of ciphertext that were read under the lease, or may be just now
+	claimant  store.Claimant
+	account   store.Account // of a live secret, or one under a lease
+	key       key           // of its blob; zero when nobody may read it any more
+	place     place         // of its blob
 }
 
-const (
-	recordVersion = 3
-	recordFixed   = 1 + 1 + 5*8 + 32 + 16 // all but restrictions and checksum
-	recordSum     = 4
-)
+// readable tells whether the blob may still be wanted, and the secret owns it.
+func (s secret) readable() bool { return s.key != key{} }
 
-var errDamaged = errors.New("the record is damaged")
+// same tells whether two records are of one secret, and not of two that had the same id one after the other.
+func (s secret) same(other secret) bool { return s.expires == other.expires && s.place == other.place }
 
-// encode gives: version, state; expires, size, lease end, repeats, read (8 bytes each, big endian); claimant (32), account
-// (16), the restrictions as JSON (or nothing), and a CRC-32C over all of it.
-func (r record) encode() ([]byte, error) {
-	restrictions, err := r.restrictions.Encode()
+// charge is what the account is charged.
+func (s secret) charge() int64 { return store.ChargeEncoded(s.size, int(s.place.restrictions)) }
+
+func (s secret) encode(number uint32) (b raw) {
+	f := fields{rest: b[recordStart : recordSize-recordSum]}
+	f.put(byte(s.state))
+	f.put(s.name[:]...)
+	for _, n := range []int64{
+		s.expires, s.size, s.leaseEnds, s.repeats, s.read, int64(s.place.segment), s.place.offset, s.place.restrictions,
+	} {
+		f.putInt(n)
+	}
+	f.put(s.claimant[:]...)
+	f.put(s.account[:]...)
+	f.put(s.key[:]...)
+	b.seal(ofSecret, number)
+	return b
+}
+
+// decodeSecret is the inverse of encode. Error: errDamaged.
+func decodeSecret(b *raw, number uint32) (s secret, err error) {
+	f, err := b.open(ofSecret, number)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
-	b := make([]byte, 0, recordFixed+len(restrictions)+recordSum)
-	b = append(b, recordVersion, byte(r.state))
-	for _, n := range []int64{r.expires, r.size, r.leaseEnds, r.repeats, r.read} {
-		b = binary.BigEndian.AppendUint64(b, uint64(n))
+	s.state = state(f.getByte())
+	f.get(s.name[:])
+	var segment int64
+	for _, n := range []*int64{
+		&s.expires, &s.size, &s.leaseEnds, &s.repeats, &s.read, &segment, &s.place.offset, &s.place.restrictions,
+	} {
+		*n = f.getInt()
 	}
-	b = append(b, r.claimant[:]...)
-	b = append(b, r.account[:]...)
-	b = append(b, restrictions...)
-	return binary.BigEndian.AppendUint32(b, checksum(b)), nil
+	f.get(s.claimant[:])
+	f.get(s.account[:])
+	f.get(s.key[:])
+	s.place.segment = uint64(segment)
+	if s.state != live && s.state != claimed || s.size < 0 || s.place.offset < 0 || s.place.restrictions < 0 {
+		return secret{}, errDamaged
+	}
+	return s, nil
 }
 
-// decodeRecord is the inverse of encode. Error: errDamaged.
-func decodeRecord(b []byte) (record, error) {
-	if len(b) < recordFixed+recordSum {
-		return record{}, errDamaged
-	}
-	body, sum := b[:len(b)-recordSum], b[len(b)-recordSum:]
-	if binary.BigEndian.Uint32(sum) != checksum(body) || body[0] != recordVersion {
-		return record{}, errDamaged
-	}
-	r := record{
-		state:     state(body[1]),
-		expires:   int64(binary.BigEndian.Uint64(body[2:])),
-		size:      int64(binary.BigEndian.Uint64(body[10:])),
-		leaseEnds: int64(binary.BigEndian.Uint64(body[18:])),
-		repeats:   int64(binary.BigEndian.Uint64(body[26:])),
-		read:      int64(binary.BigEndian.Uint64(body[34:])),
-		claimant:  store.Claimant(body[42:74]),
-		account:   store.Account(body[74:recordFixed]),
-	}
-	if r.state != live && r.state != claimed || r.size < 0 {
-		return record{}, errDamaged
-	}
-	if restrictions := body[recordFixed:]; len(restrictions) > 0 {
-		if err := json.Unmarshal(restrictions, &r.restrictions); err != nil {
-			return record{}, errDamaged
-		}
-	}
-	return r, nil
+// token is what the index keeps of a token; its TTL is not set.
+type token struct {
+	hash    store.TokenHash
+	expires int64 // the store's time, ms
+	store.Token
 }
 
-// charge is what a live secret's account is charged.
-func (r record) charge() (int64, error) { return store.Charge(r.size, r.restrictions) }
-
-func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
-
-// encodeToken gives kind (1 byte), expiry (ms) and upload size limit (8 bytes each, big endian), and a CRC-32C.
-func encodeToken(expires int64, token store.Token) []byte {
-	b := binary.BigEndian.AppendUint64([]byte{byte(token.Kind)}, uint64(expires))
-	b = binary.BigEndian.AppendUint64(b, uint64(token.UploadSizeLimit))
-	return binary.BigEndian.AppendUint32(b, checksum(b))
+func (t token) encode(number uint32) (b raw) {
+	f := fields{rest: b[recordStart : recordSize-recordSum]}
+	f.put(t.hash[:]...)
+	f.putInt(t.expires)
+	f.put(byte(t.Kind))
+	f.putInt(t.UploadSizeLimit)
+	b.seal(ofToken, number)
+	return b
 }
 
-// decodeToken is the inverse of encodeToken; the TTL is not set. Error: errDamaged.
-func decodeToken(b []byte) (expires int64, token store.Token, err error) {
-	const fixed = 1 + 8 + 8
-	if len(b) != fixed+recordSum || binary.BigEndian.Uint32(b[fixed:]) != checksum(b[:fixed]) {
-		return 0, token, errDamaged
+// decodeToken is the inverse of encode. Error: errDamaged.
+func decodeToken(b *raw, number uint32) (t token, err error) {
+	f, err := b.open(ofToken, number)
+	if err != nil {
+		return t, err
 	}
-	token = store.Token{Kind: store.TokenKind(b[0]), UploadSizeLimit: int64(binary.BigEndian.Uint64(b[9:]))}
-	return int64(binary.BigEndian.Uint64(b[1:])), token, nil
+	f.get(t.hash[:])
+	t.expires = f.getInt()
+	t.Kind = store.TokenKind(f.getByte())
+	t.UploadSizeLimit = f.getInt()
+	return t, nil
 }
 
-// encodeGuesses gives the end of the window (ms, 8 bytes, big endian), the number of guesses (4), and a CRC-32C.
-func encodeGuesses(g guesses) []byte {
-	b := binary.BigEndian.AppendUint64(nil, uint64(g.ends))
-	b = binary.BigEndian.AppendUint32(b, uint32(g.n))
-	return binary.BigEndian.AppendUint32(b, checksum(b))
+func (g guesses) encode(number uint32) (b raw) {
+	f := fields{rest: b[recordStart : recordSize-recordSum]}
+	f.put(g.key[:]...)
+	f.putInt(g.ends)
+	f.putInt(g.n)
+	b.seal(ofGuesses, number)
+	return b
 }
 
-// decodeGuesses is the inverse of encodeGuesses. Error: errDamaged.
-func decodeGuesses(b []byte) (g guesses, err error) {
-	const fixed = 8 + 4
-	if len(b) != fixed+recordSum || binary.BigEndian.Uint32(b[fixed:]) != checksum(b[:fixed]) {
-		return g, errDamaged
+// decodeGuesses is the inverse of encode. Error: errDamaged.
+func decodeGuesses(b *raw, number uint32) (g guesses, err error) {
+	f, err := b.open(ofGuesses, number)
+	if err != nil {
+		return g, err
 	}
-	return guesses{n: int(binary.BigEndian.Uint32(b[8:])), ends: int64(binary.BigEndian.Uint64(b))}, nil
+	f.get(g.key[:])
+	g.ends, g.n = f.getInt(), f.getInt()
+	return g, nil
+}
+
+// encodeClock gives the record of the highest time that was seen, in ms, and of how many places for records there are.
+func encodeClock(now int64, places uint32) (b raw) {
+	f := fields{rest: b[recordStart : recordSize-recordSum]}
+	f.putInt(now)
+	f.putInt(int64(places))
+	b.seal(ofTheClock, clockNumber)
+	return b
+}
+
+// decodeClock is the inverse of encodeClock. Error: errDamaged.
+func decodeClock(b *raw) (now int64, places uint32, err error) {
+	f, err := b.open(ofTheClock, clockNumber)
+	if err != nil {
+		return 0, 0, err
+	}
+	return f.getInt(), uint32(f.getInt()), nil
+}
+
+// damagedName is the name in a secret's record that is damaged, if it is not the name that is.
+func damagedName(b *raw) (n name) {
+	copy(n[:], b[recordStart+1:])
+	return n
 }

@@ -1,14 +1,11 @@
 package embedded
 
 import (
-	"bytes"
+	"container/heap"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
-
-	"hakanai/store"
 )
 
 const (
@@ -30,7 +27,7 @@ func (s *Store) sweep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		err := s.removeEnded(ctx)
+		err := errors.Join(s.removeEnded(ctx), s.blobs.segments.tidy())
 		if time.Since(noted) >= noteClockEvery && s.secrets.Load() > 0 {
 			noted = time.Now()
 			err = errors.Join(err, s.Check(ctx))
@@ -41,80 +38,120 @@ func (s *Store) sweep(ctx context.Context) {
 	}
 }
 
-// removeEnded removes all that has ended by the time that is certain, a bounded number a transaction. A ciphertext that
-// cannot be destroyed is no reason to keep others.
+// removeEnded removes all that has ended by the time that is certain, a bounded number at a time. A ciphertext that cannot
+// be removed is no reason to keep others.
 func (s *Store) removeEnded(ctx context.Context) error {
-	failed := s.destroyAll(s.doomed.take())
+	var failed error
 	for ctx.Err() == nil {
-		due, err := s.anyDue()
-		if err != nil || !due {
-			return errors.Join(failed, err)
+		due := false
+		_ = s.index.view(func() error { due = s.index.due(s.clock.certain()); return nil }) // never fails
+		if !due {
+			break
 		}
-		var gone []name
-		var secrets, tokens int64 // fewer secrets, and as many tokens
-		err = s.writer.do(ctx, op{frees: true, run: func(tx *indexTx) (err error) {
-			gone, secrets, tokens, err = s.removeBatch(tx)
-			return err
+		var removed removal
+		err := s.writer.do(ctx, op{run: func() error {
+			removed = removal{}
+			return s.removeBatch(&removed)
 		}})
 		if err != nil {
 			return errors.Join(failed, err)
 		}
-		s.secrets.Add(-secrets)
-		s.ended(int(secrets))
-		s.tokens.Store(tokens)
-		failed = errors.Join(failed, s.destroyAll(gone))
+		s.secrets.Add(-removed.secrets)
+		s.ended(int(removed.secrets))
+		if removed.token {
+			s.tokens.Store(removed.tokens)
+		}
+		for _, blob := range removed.blobs {
+			failed = errors.Join(failed, s.blobs.discard(blob))
+		}
+		failed = errors.Join(failed, removed.damage)
 	}
 	return failed
 }
 
-// anyDue looks at the one end that comes first.
-func (s *Store) anyDue() (due bool, err error) {
-	err = s.index.view(func(tx *indexTx) error {
-		key, _ := tx.ends.Cursor().First()
-		due = len(key) > 9 && int64(binary.BigEndian.Uint64(key)) <= s.clock.certain()
-		return nil
-	})
-	return due, err
+// due tells whether there is anything to look at.
+func (x *index) due(now int64) bool { return len(x.ends) > 0 && x.ends[0].at <= now }
+
+// removal is what a batch has removed.
+type removal struct {
+	blobs   []secret // of which the key is gone
+	secrets int64    // live ones that there are less
+	token   bool     // one was among it
+	tokens  int64    // then, live ones that are left
+	damage  error    // what could not be read, and stays
 }
 
-// removeBatch removes the first ends that are due, and what they stand for. It returns the names of blobs to destroy,
-// how many live secrets there are less, and how many live tokens are left.
-func (s *Store) removeBatch(tx *indexTx) (gone []name, secrets, tokens int64, err error) {
-	limit := binary.BigEndian.AppendUint64(nil, uint64(s.clock.certain()+1))
-	cursor := tx.ends.Cursor()
-	var ends [][]byte
-	for key, _ := cursor.First(); key != nil && bytes.Compare(key, limit) < 0 && len(ends) < sweepBatch; key, _ = cursor.Next() {
-		ends = append(ends, bytes.Clone(key))
-	}
-	for _, end := range ends {
-		key := end[9:]
-		switch endKind(end[8]) {
-		case endSecret:
-			n := name(key)
-			r, readErr := tx.record(n)
-			if readErr == nil && r.state == live {
-				secrets++
-			}
-			if readErr == nil {
-				err = errors.Join(err, tx.discharge(r))
-			}
-			if readErr == nil && r.leaseEnds > 0 {
-				err = errors.Join(err, tx.removeEnd(r.leaseEnds, endLease, key))
-			}
-			err = errors.Join(err, tx.secrets.Delete(key))
-			gone = append(gone, n)
-		case endLease:
-			n := name(key)
-			if leaseErr := endTheLease(tx, n); leaseErr != nil && !errors.Is(leaseErr, store.ErrNotFound) {
-				err = errors.Join(err, leaseErr)
-			}
-			gone = append(gone, n)
-		case endToken:
-			err = errors.Join(err, tx.tokens.Delete(key))
-		case endGuess:
-			err = errors.Join(err, tx.guesses.Delete(key))
+// removeBatch removes what the first ends that are due stand for, if it has not changed since.
+func (s *Store) removeBatch(removed *removal) error {
+	now := s.clock.certain() // one time for all: what is due by it has ended by it
+	for range sweepBatch {
+		if !s.index.due(now) {
+			break
 		}
-		err = errors.Join(err, tx.ends.Delete(end))
+		number := heap.Pop(&s.index.ends).(end).number
+		record, err := s.index.read(number)
+		if err == nil {
+			err = s.removeOne(record, number, now, removed)
+		}
+		if err != nil {
+			removed.damage = errors.Join(removed.damage, err)
+		}
 	}
-	return gone, secrets, s.countTokens(tx), err
+	if removed.token {
+		removed.tokens = s.countTokens()
+	}
+	return s.index.failed
+}
+
+// forget removes a name from memory, unless it is in use anew (see loadOne).
+func forget[Name comparable](places map[Name]uint32, name Name, number uint32) {
+	if places[name] == number {
+		delete(places, name)
+	}
+}
+
+// removeOne removes what has ended in one record. Error: errDamaged, and the index' own.
+func (s *Store) removeOne(record raw, number uint32, now int64, removed *removal) error {
+	x := s.index
+	switch record.kind() {
+	case ofSecret:
+		r, err := decodeSecret(&record, number)
+		if err != nil {
+			return err
+		}
+		if r.expires > now && (r.leaseEnds == 0 || r.leaseEnds > now) {
+			return nil
+		}
+		if r.readable() {
+			removed.blobs = append(removed.blobs, r)
+		}
+		if r.expires > now {
+			return s.endTheLease(r, number)
+		}
+		if r.state == live {
+			removed.secrets++
+		}
+		if r.readable() {
+			x.charge(r, -1)
+		}
+		forget(x.secrets, r.name, number)
+		return x.remove(number)
+	case ofToken:
+		t, err := decodeToken(&record, number)
+		if err != nil || t.expires > now {
+			return err
+		}
+		removed.token = true
+		forget(x.tokens, t.hash, number)
+		return x.remove(number)
+	case ofGuesses:
+		g, err := decodeGuesses(&record, number)
+		if err != nil || g.ends > now {
+			return err
+		}
+		forget(x.guesses, g.key, number)
+		return x.remove(number)
+	case noRecord, ofTheClock: // it went before its time
+	}
+	return nil
 }

@@ -1,9 +1,7 @@
 package embedded
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,62 +9,66 @@ import (
 )
 
 // PutToken implements store.Store.
-func (s *Store) PutToken(ctx context.Context, hash store.TokenHash, token store.Token) error {
-	_, err := s.putToken(ctx, hash, token, func(*indexTx) (bool, error) { return true, nil })
+func (s *Store) PutToken(ctx context.Context, hash store.TokenHash, t store.Token) error {
+	_, err := s.putToken(ctx, hash, t, func() (bool, error) { return true, nil }, func() error { return nil })
 	return err
 }
 
 // PutFirstToken implements store.Store.
-func (s *Store) PutFirstToken(ctx context.Context, hash store.TokenHash, token store.Token) (bool, error) {
-	return s.putToken(ctx, hash, token, func(tx *indexTx) (bool, error) {
-		now, cursor := s.clock.now(), tx.tokens.Cursor()
-		for key, value := cursor.First(); key != nil; key, value = cursor.Next() {
-			if bytes.Equal(key, hash[:]) { // the same one again: its first storing was not answered
+func (s *Store) PutFirstToken(ctx context.Context, hash store.TokenHash, t store.Token) (bool, error) {
+	return s.putToken(ctx, hash, t, func() (bool, error) {
+		now := s.clock.now()
+		for other := range s.index.tokens {
+			if other == hash { // the same one again: its first storing was not answered
 				continue
 			}
-			if expires, t, err := decodeToken(value); err != nil || t.Kind == token.Kind && expires > now {
-				return false, nil
+			if found, err := s.index.token(other); err != nil || found.Kind == t.Kind && found.expires > now {
+				return false, nil //nolint:nilerr // a damaged one may be the first
 			}
 		}
 		return true, nil
-	})
+	}, func() error { return nil })
 }
 
-// ReplaceTokens implements store.Store.
-func (s *Store) ReplaceTokens(ctx context.Context, hash store.TokenHash, token store.Token) error {
-	_, err := s.putToken(ctx, hash, token, func(tx *indexTx) (bool, error) {
-		var others []store.TokenHash
-		err := tx.tokens.ForEach(func(key, value []byte) error {
-			if _, t, err := decodeToken(value); len(key) == len(hash) && (err != nil || t.Kind == token.Kind) {
-				others = append(others, store.TokenHash(key))
-			}
-			return nil
-		})
-		for _, other := range others {
-			err = errors.Join(err, removeToken(tx, other))
+// ReplaceTokens implements store.Store. A crash may leave others behind, but not none: they are removed after the new one
+// is durable.
+func (s *Store) ReplaceTokens(ctx context.Context, hash store.TokenHash, t store.Token) error {
+	_, err := s.putToken(ctx, hash, t, func() (bool, error) { return true, nil }, func() error {
+		if err := s.index.sync(); err != nil {
+			return err
 		}
-		return true, err
+		for other, number := range s.index.tokens {
+			if found, err := s.index.token(other); other == hash || err == nil && found.Kind != t.Kind {
+				continue
+			}
+			delete(s.index.tokens, other)
+			if err := s.index.remove(number); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return err
 }
 
-// putToken stores a token if what is prepared inside the transaction says so.
+// putToken stores a token, or replaces the one of the same hash, if what is asked in the same step says so; and does what
+// comes after that.
 func (s *Store) putToken(
-	ctx context.Context, hash store.TokenHash, token store.Token, prepare func(*indexTx) (bool, error),
+	ctx context.Context, hash store.TokenHash, t store.Token, may func() (bool, error), then func() error,
 ) (stored bool, err error) {
-	if token.TTL < time.Millisecond {
-		return false, fmt.Errorf("a token cannot live for %s", token.TTL)
+	if t.TTL < time.Millisecond {
+		return false, fmt.Errorf("a token cannot live for %s", t.TTL)
 	}
 	live := int64(0)
-	err = s.writer.do(ctx, op{run: func(tx *indexTx) error {
-		if stored, err = prepare(tx); !stored || err != nil {
+	err = s.writer.do(ctx, op{run: func() error {
+		if stored, err = may(); !stored || err != nil {
 			return err
 		}
-		expires := s.clock.now() + token.TTL.Milliseconds()
-		err := errors.Join(removeToken(tx, hash),
-			tx.tokens.Put(hash[:], encodeToken(expires, token)),
-			tx.putEnd(expires, endToken, hash[:]))
-		live = s.countTokens(tx)
+		if err := s.index.putToken(token{hash: hash, expires: s.clock.now() + t.TTL.Milliseconds(), Token: t}); err != nil {
+			return err
+		}
+		err := then()
+		live = s.countTokens()
 		return err
 	}})
 	if err != nil || !stored {
@@ -76,51 +78,42 @@ func (s *Store) putToken(
 	return true, nil
 }
 
-// countTokens counts the live tokens of users.
-func (s *Store) countTokens(tx *indexTx) (live int64) {
+// putToken puts a new token, or one in the place of that of its hash. Error: store.ErrFull.
+func (x *index) putToken(t token) (err error) {
+	number, found := x.tokens[t.hash]
+	if !found {
+		if number, err = x.place(keptForGuess); err != nil {
+			return err
+		}
+		x.tokens[t.hash] = number
+	}
+	x.putEnd(t.expires, number)
+	return x.write(number, t.encode(number))
+}
+
+// countTokens counts the live tokens of users, for whoever holds the index.
+func (s *Store) countTokens() (live int64) {
 	now := s.clock.now()
-	_ = tx.tokens.ForEach(func(_, value []byte) error { // fails only if what it calls does
-		if expires, t, err := decodeToken(value); err == nil && t.Kind == store.UserToken && expires > now {
+	for hash := range s.index.tokens {
+		if t, err := s.index.token(hash); err == nil && t.Kind == store.UserToken && t.expires > now {
 			live++
 		}
-		return nil
-	})
+	}
 	return live
 }
 
 // Token implements store.Store. The comparison of hashes need not take constant time: a hash that matches in its first
 // bytes tells nobody how to find a token for the rest.
-func (s *Store) Token(_ context.Context, kind store.TokenKind, hash store.TokenHash) (token store.Token, err error) {
-	err = s.index.view(func(tx *indexTx) error {
-		value := tx.tokens.Get(hash[:])
-		if value == nil {
-			return store.ErrNoToken
-		}
-		expires, t, err := decodeToken(value)
-		if err != nil {
-			return err
-		}
-		left := expires - s.clock.now()
-		if left <= 0 || t.Kind != kind {
-			return store.ErrNoToken
-		}
-		t.TTL = time.Duration(left) * time.Millisecond
-		token = t
-		return nil
-	})
-	return token, err
-}
-
-// removeToken removes a token, if it is there, and its end.
-func removeToken(tx *indexTx, hash store.TokenHash) error {
-	value := tx.tokens.Get(hash[:])
-	if value == nil {
-		return nil
+func (s *Store) Token(_ context.Context, kind store.TokenKind, hash store.TokenHash) (store.Token, error) {
+	var t token
+	err := s.index.view(func() (err error) { t, err = s.index.token(hash); return err })
+	if err != nil {
+		return store.Token{}, err
 	}
-	if expires, _, err := decodeToken(value); err == nil {
-		if err := tx.removeEnd(expires, endToken, hash[:]); err != nil {
-			return err
-		}
+	left := t.expires - s.clock.now()
+	if left <= 0 || t.Kind != kind {
+		return store.Token{}, store.ErrNoToken
 	}
-	return tx.tokens.Delete(hash[:])
+	t.TTL = time.Duration(left) * time.Millisecond
+	return t.Token, nil
 }

@@ -4,19 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
-
-	bolt "go.etcd.io/bbolt"
+	"time"
 
 	"hakanai/store"
 )
 
-// op is one change of the index. It runs inside a transaction that it shares with others, so when it refuses, with one
-// of package store's errors, it must not have changed anything; any other error undoes the whole transaction.
+// op is one change of the index. When it fails it must not have changed anything, unless the index has failed.
 type op struct {
-	run     func(*indexTx) error
-	newBlob bool // names of new blobs must be durable first
-	frees   bool // a claim, or what follows it: must work when the disk is full
+	run     func() error
+	segment *segment // a new blob in it must be durable first, and its name
 }
 
 // job is an op that waits for its result.
@@ -26,15 +24,22 @@ type job struct {
 	done   chan error
 }
 
-// maxBatch bounds a transaction, so that the first in it does not wait long for the last.
-const maxBatch = 256
+const (
+	// maxBatch bounds a batch, so that the first in it does not wait long for the last.
+	maxBatch = 256
+	// mostPlaces is how many records an op adds at most.
+	mostPlaces = 3
+	// growAgain is how long a full disk is not asked for room again.
+	growAgain = time.Second
+)
 
-// writer commits changes in groups: all that have come in while the last transaction was being synced share the next.
+// writer makes changes durable in groups: all that have come in while the last group was being synced share the next.
 type writer struct {
-	index   *index
-	blobs   *blobs
-	reserve *reserve
-	clock   *clock
+	index  *index
+	blobs  *blobs
+	clock  *clock
+	report func(error)
+	full   time.Time // when the index could last not grow
 
 	jobs   chan *job
 	mu     sync.RWMutex // held for writing while jobs is being closed
@@ -44,8 +49,8 @@ type writer struct {
 
 var errClosed = errors.New("the store is closed")
 
-func startWriter(x *index, b *blobs, r *reserve, c *clock) *writer {
-	w := &writer{index: x, blobs: b, reserve: r, clock: c, jobs: make(chan *job, maxBatch)}
+func startWriter(x *index, b *blobs, c *clock, report func(error)) *writer {
+	w := &writer{index: x, blobs: b, clock: c, report: report, jobs: make(chan *job, maxBatch)}
 	w.done.Go(w.loop)
 	return w
 }
@@ -100,56 +105,68 @@ func (w *writer) loop() {
 
 // commit runs a batch and leaves each job its result.
 func (w *writer) commit(batch []*job) {
-	err := w.try(batch)
-	if errors.Is(err, store.ErrFull) {
-		// What frees room goes first, into room that was kept for it. The rest is refused.
-		var freeing []*job
-		for _, j := range batch {
-			if j.result = err; j.frees {
-				freeing = append(freeing, j)
-			}
-		}
-		if len(freeing) > 0 {
-			w.reserve.release()
-			batch, err = freeing, w.try(freeing)
-		}
+	well := w.index.failed == nil
+	if well {
+		w.syncBlobs(batch)
+		w.grow(batch)
+		w.run(batch)
 	}
-	if err != nil {
+	if err := w.index.sync(); err != nil {
+		err = fmt.Errorf("%w: %w; only a new start can tell what is on the disk", store.ErrDown, err)
 		for _, j := range batch {
 			j.result = err
 		}
+		if well {
+			w.report(err)
+		}
 	}
 }
 
-// try runs a batch in one transaction. An error means that nothing of it has happened.
-func (w *writer) try(batch []*job) error {
+// grow makes room for what a batch may add. A full disk is not asked each time, unless there is a new secret; and whoever
+// needs room is told.
+func (w *writer) grow(batch []*job) {
+	isNew := func(j *job) bool { return j.segment != nil }
+	if time.Since(w.full) < growAgain && !slices.ContainsFunc(batch, isNew) {
+		return
+	}
+	err := w.blobs.segments.withRoom(func() error { return w.index.grow(maxBatch * mostPlaces) })
+	if errors.Is(err, store.ErrFull) {
+		w.full = time.Now()
+	} else if err != nil {
+		w.report(err)
+	}
+}
+
+// syncBlobs makes durable what new records will point to. A segment of one blob has been synced.
+func (w *writer) syncBlobs(batch []*job) {
+	synced := make(map[*segment]error, 2)
+	names := sync.OnceValue(w.blobs.sync)
 	for _, j := range batch {
-		if j.newBlob {
-			if err := w.blobs.sync(); err != nil {
-				return fmt.Errorf("syncing the directory of ciphertexts: %w", diskError(err))
-			}
-			break
+		if j.segment == nil {
+			continue
 		}
-	}
-	return diskError(guard(func() error {
-		return w.index.db.Update(func(tx *bolt.Tx) error {
-			itx := newIndexTx(tx)
-			for _, j := range batch {
-				if j.result = j.run(itx); j.result != nil && !isRefusal(j.result) {
-					return j.result
-				}
+		err, done := synced[j.segment]
+		if !done {
+			if !j.segment.own() {
+				err = w.blobs.segments.sync(j.segment)
 			}
-			return itx.putClock(w.clock.certain())
-		})
-	}))
+			if err == nil && !j.segment.named {
+				err = names()
+				j.segment.named = err == nil
+			}
+			synced[j.segment] = err
+		}
+		j.result = err
+	}
 }
 
-// isRefusal tells whether an op's error concerns that op alone.
-func isRefusal(err error) bool {
-	for _, refusal := range []error{store.ErrNotFound, store.ErrGone, store.ErrExists, store.ErrQuota, store.ErrUsedUp, store.ErrLook, store.ErrClockJump, errDamaged} {
-		if errors.Is(err, refusal) {
-			return true
+func (w *writer) run(batch []*job) {
+	w.index.mu.Lock()
+	defer w.index.mu.Unlock()
+	for _, j := range batch {
+		if j.result == nil {
+			j.result = j.run()
 		}
 	}
-	return false
+	_ = w.index.putClock(w.clock.certain()) // the index keeps the error
 }

@@ -114,12 +114,19 @@ func TryCreate(s store.Store, id store.ID, ciphertext []byte, secret store.Secre
 
 // Take claims a secret for good and returns its ciphertext.
 func Take(s store.Store, id store.ID) ([]byte, error) {
+	var ciphertext bytes.Buffer
+	_, err := TakeTo(&ciphertext, s, id)
+	return ciphertext.Bytes(), err
+}
+
+// TakeTo claims a secret for good and writes its ciphertext, of n bytes.
+func TakeTo(w io.Writer, s store.Store, id store.ID) (n int64, err error) {
 	c, err := s.Claim(context.Background(), id, NewClaimant(), 0)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	b, err := io.ReadAll(c)
-	return b, errors.Join(err, c.Release())
+	n, err = io.Copy(w, c)
+	return n, errors.Join(err, c.Release())
 }
 
 // NewClaimant draws one.

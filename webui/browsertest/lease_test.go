@@ -209,7 +209,7 @@ func (s *server) ask(link, claim string) int {
 	return response.StatusCode
 }
 
-// held is how many bytes of secrets the server keeps: each is a file of its own.
+// held is how many bytes the files of ciphertext have: those that nobody needs are emptied some seconds later.
 func (s *server) held() (bytes int64) {
 	s.t.Helper()
 	err := filepath.WalkDir(s.flags[1], func(path string, entry fs.DirEntry, err error) error {

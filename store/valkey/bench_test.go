@@ -10,6 +10,7 @@ import (
 
 	"github.com/valkey-io/valkey-go"
 
+	"hakanai/store"
 	"hakanai/store/storetest"
 	"hakanai/store/valkey/valkeytest"
 )
@@ -67,4 +68,8 @@ func BenchmarkConnections(b *testing.B) {
 			writers.Wait()
 		})
 	}
+}
+
+func BenchmarkCreateAndTake(b *testing.B) {
+	storetest.BenchmarkCreateAndTake(b, func(b *testing.B) store.Store { return open(b, valkeytest.Standalone(b, nil).DSN()) })
 }

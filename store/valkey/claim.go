@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/valkey-io/valkey-go"
-
 	"hakanai/store"
 )
 
@@ -77,10 +75,11 @@ type claim struct {
 	resumed   bool
 	over      bool
 
-	left     int64  // bytes not read yet, those in piece included
+	left     int64  // bytes not read yet, those fetched included
 	unread   int64  // bytes that were counted as read and are not yet
 	began    bool   // a byte has been read
-	piece    string // what was fetched and not read yet
+	fetched  []byte // what was fetched and not read yet
+	piece    *piece // where that is, unless it came with the claim
 	next     int    // the piece to fetch
 	skip     int    // bytes of it that are not asked for
 	extended time.Time
@@ -197,7 +196,7 @@ func (c *claim) take(r reply, values int, leased bool) (err error) {
 	if c.size > inlineSize {
 		return nil
 	}
-	if c.piece, err = r.values[3].ToString(); err != nil || int64(len(c.piece)) != c.size {
+	if c.fetched, err = r.values[3].AsBytes(); err != nil || int64(len(c.fetched)) != c.size {
 		return errIncomplete
 	}
 	c.next = 1
@@ -233,8 +232,8 @@ func (c *claim) SeekTo(offset int64) error {
 		return errClaimOver
 	case offset < 0 || offset > c.size:
 		return errors.New("there is no such place in the ciphertext")
-	case c.piece != "":
-		c.piece = c.piece[offset:]
+	case len(c.fetched) > 0:
+		c.fetched = c.fetched[offset:]
 	default:
 		c.next, c.skip = int(offset/pieceSize), int(offset%pieceSize)
 	}
@@ -249,13 +248,13 @@ func (c *claim) Read(p []byte) (int, error) {
 	if c.left == 0 {
 		return 0, io.EOF
 	}
-	if c.piece == "" {
+	if len(c.fetched) == 0 {
 		if err := c.fetch(); err != nil {
 			return 0, fmt.Errorf("reading ciphertext: %w", err)
 		}
 	}
-	n := copy(p, c.piece)
-	c.piece = c.piece[n:]
+	n := copy(p, c.fetched)
+	c.fetched = c.fetched[n:]
 	c.left -= int64(n)
 	c.unread -= int64(n)
 	c.began = true
@@ -268,6 +267,9 @@ func (c *claim) fetch() error {
 	p := patience{readBudget, true}
 	if !c.began {
 		p = patience{budget, false}
+	}
+	if c.piece == nil {
+		c.piece = c.store.pieces.take()
 	}
 	err := c.store.try(context.Background(), p, func(ctx context.Context, clients clients) (err error) {
 		leave, err := c.store.singlePlaces.take(ctx)
@@ -287,20 +289,16 @@ func (c *claim) fetch() error {
 			}
 			c.extended = time.Now()
 		}
-		c.piece, err = client.Do(ctx, client.B().Hget().Key(c.keys.claimed).Field(field(c.next)).Build()).ToString()
-		if valkey.IsValkeyNil(err) {
-			c.piece = ""
-			return nil
-		}
-		return err
+		return c.piece.fetch(ctx, client, c.keys.claimed, field(c.next))
 	})
 	if err != nil {
 		return err
 	}
-	if len(c.piece) <= c.skip || int64(len(c.piece)-c.skip) > c.left {
+	got := c.piece.bytes
+	if len(got) <= c.skip || int64(len(got)-c.skip) > c.left {
 		return errIncomplete
 	}
-	c.piece = c.piece[c.skip:]
+	c.fetched = got[c.skip:]
 	c.skip = 0
 	c.next++
 	return nil
@@ -314,7 +312,7 @@ func (c *claim) Undo(ctx context.Context) error {
 	if c.resumed {
 		return c.Release()
 	}
-	c.over = true
+	c.close()
 	r, err := c.store.run(ctx, c.undoing(""))
 	if err != nil {
 		c.store.repairs.add(c.repair())
@@ -326,42 +324,39 @@ func (c *claim) Undo(ctx context.Context) error {
 	return nil
 }
 
-// Release implements store.Claim. What cannot be removed now expires by itself.
+// Release implements store.Claim. What cannot be removed now expires by itself. As long as the first claim could be undone,
+// ciphertext and quota had to stay for as long as that may have to wait for Valkey; now they go when the lease ends.
 func (c *claim) Release() error {
 	if c.over {
 		return nil
 	}
-	c.over = true
-	s, ctx := c.store, context.Background()
+	c.close()
 	if c.lease == 0 {
-		s.removals.add(removal{key: c.keys.claimed, share: c.share})
+		c.store.removals.add(removal{key: c.keys.claimed, share: c.share})
 		return nil
 	}
-	err := c.shorten()
-	if c.unread > 0 {
-		_, unread := s.run(ctx, c.unreading(strconv.FormatInt(c.unread, 10)))
-		err = errors.Join(err, unread)
+	if left := time.Until(c.until); !c.resumed && left > 0 {
+		c.store.removals.add(removal{key: c.keys.claimed, share: c.share, later: left})
 	}
+	if c.unread <= 0 {
+		return nil
+	}
+	_, err := c.store.run(context.Background(), c.unreading(strconv.FormatInt(c.unread, 10)))
 	return err
+}
+
+// close ends the claim for its reader.
+func (c *claim) close() {
+	c.over, c.fetched = true, nil
+	if c.piece != nil {
+		c.store.pieces.giveBack(c.piece)
+		c.piece = nil
+	}
 }
 
 // unreading takes back what was counted as read: so many bytes, or all for "".
 func (c *claim) unreading(bytes string) call {
 	return call{script: c.store.scripts.unread, keys: []string{c.keys.claimed}, args: []string{c.operation, bytes}}
-}
-
-// shorten makes ciphertext and quota go when the lease ends. As long as the first claim could be undone, they had to stay
-// for as long as that may have to wait for Valkey.
-func (c *claim) shorten() error {
-	left := time.Until(c.until)
-	if c.resumed || left <= 0 {
-		return nil
-	}
-	ctx := context.Background()
-	c.store.release(ctx, c.share, left)
-	return c.store.small(ctx, func(ctx context.Context, client valkey.Client) error {
-		return client.Do(ctx, client.B().Pexpire().Key(c.keys.claimed).Milliseconds(left.Milliseconds()).Lt().Build()).Error()
-	})
 }
 
 // End implements store.Store.

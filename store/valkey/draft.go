@@ -20,6 +20,7 @@ type draft struct {
 	keys   keys
 	nonce  string
 	piece  []byte // what is not written yet
+	room   *piece // where that is, once it is large
 	pieces int    // how many are written
 	size   int64
 	err    error // why it can no longer be committed
@@ -51,6 +52,10 @@ func (d *draft) Write(p []byte) (n int, err error) {
 			}
 		}
 		m := min(len(p)-n, pieceSize-len(d.piece))
+		if d.room == nil && len(d.piece)+m > inlineSize {
+			d.room = d.store.pieces.take()
+			d.piece = append(d.room.bytes, d.piece...)
+		}
 		d.piece = append(d.piece, p[n:n+m]...)
 		n += m
 	}
@@ -110,7 +115,7 @@ func (d *draft) Commit(ctx context.Context, secret store.Secret) error {
 			strconv.Itoa(d.pieces + 1), valkey.BinaryString(d.piece), restrictions, share.account,
 		},
 		durable: true,
-		large:   len(d.piece) > inlineSize,
+		large:   d.room != nil,
 	}
 	r, err := d.commit(ctx, committing, share, secret)
 	if errors.Is(err, store.ErrQuota) {
@@ -134,6 +139,9 @@ func (d *draft) Commit(ctx context.Context, secret store.Secret) error {
 		return err
 	}
 	d.err, d.piece = errDraftOver, nil
+	if d.room != nil {
+		d.store.pieces.giveBack(d.room) // what was answered nobody reads any more
+	}
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package valkey
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -296,11 +295,7 @@ func (d *DSN) options() valkey.ClientOption {
 		ForceSingleClient: d.unix || d.master == "" && d.database != 0,
 	}
 	options.ClusterOption.ShardsRefreshInterval = topologyRefresh
-	if d.unix {
-		options.DialCtxFn = func(ctx context.Context, path string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", path)
-		}
-	}
+	options.DialCtxFn = d.dial
 	if d.master != "" {
 		options.Sentinel = valkey.SentinelOption{
 			Dialer: dialer, TLSConfig: d.tls, MasterSet: d.master,

@@ -21,11 +21,11 @@ const (
 	probeEvery   = 400 * time.Millisecond
 	probeTimeout = time.Second
 
-	// bufferSize is that of a connection's reader, and of its writer.
+	// bufferSize is that of a shared connection's reader, and of its writer.
 	bufferSize = 32 << 10
 	// unanswered is how long a shared connection may stay without an answer before it is given up.
 	unanswered = 2 * time.Second
-	// smallBuffer is bufferSize for who says little, such as a Sentinel.
+	// smallBuffer is bufferSize for who says little, such as a Sentinel, and for pieces of ciphertext, which pass it by.
 	smallBuffer = 4 << 10
 	// idleLife is how long a connection of the pool is kept without use.
 	idleLife = 30 * time.Second
@@ -218,6 +218,7 @@ func (m *monitor) connect() (clients, error) {
 	}
 	options.ForceSingleClient = shared.Mode() == valkey.ClientModeStandalone
 	options.DisableAutoPipelining = true
+	options.ReadBufferEachConn, options.WriteBufferEachConn = smallBuffer, smallBuffer
 	single, err := valkey.NewClient(options)
 	if err != nil {
 		if single != nil {

@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/valkey-io/valkey-go"
 
 	"hakanai/store"
 )
 
-// removals remove ciphertext that nobody can have any more, and give its share of a quota back. What has come in while Valkey
-// was removing goes in one go. What cannot be removed goes by itself, later.
+// removals remove ciphertext that nobody can have any more, or will be able to soon, and give its share of a quota back. What
+// has come in while Valkey was removing goes in one go. What cannot be removed goes by itself, later.
 type removals struct {
 	store *Store
 
@@ -25,12 +26,13 @@ type removals struct {
 type removal struct {
 	key   string
 	share reservation
+	later time.Duration // when, if not at once
 	done  chan struct{} // closed when that is over; nil when nobody waits
 }
 
-// add removes soon. It waits only for a share.
+// add removes soon. It waits only for a share that is given back at once.
 func (r *removals) add(removal removal) {
-	if removal.share.account != "" {
+	if removal.share.account != "" && removal.later == 0 {
 		removal.done = make(chan struct{})
 		defer func() { <-removal.done }()
 	}
@@ -68,9 +70,13 @@ func (r *removals) remove(batch []removal) error {
 	send := func(ctx context.Context, client valkey.Client) (err error) {
 		var commands valkey.Commands
 		for _, removal := range batch {
-			commands = append(commands, client.B().Unlink().Key(removal.key).Build())
+			remove := client.B().Unlink().Key(removal.key).Build()
+			if removal.later > 0 {
+				remove = client.B().Pexpire().Key(removal.key).Milliseconds(removal.later.Milliseconds()).Lt().Build()
+			}
+			commands = append(commands, remove)
 			if removal.share.account != "" {
-				release := r.store.releasing(removal.share, 0)
+				release := r.store.releasing(removal.share, removal.later)
 				commands = append(commands, release.build(client.B(), "EVALSHA", release.script.sha1))
 			}
 		}
@@ -86,7 +92,7 @@ func (r *removals) remove(batch []removal) error {
 	err := r.store.small(context.Background(), send)
 	if unknown && err == nil { // Valkey has not seen the script: now it does
 		for _, removal := range batch {
-			r.store.release(context.Background(), removal.share, 0)
+			r.store.release(context.Background(), removal.share, removal.later)
 		}
 	}
 	return err

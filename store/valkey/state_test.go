@@ -5,11 +5,13 @@ package valkey_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -93,6 +95,30 @@ func TestWhatFailsLeavesTheLifeOfASecretAsItIs(t *testing.T) {
 	}
 	if got, err := storetest.Take(s, id); err != nil || string(got) != "as it was" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestWhatWasReadUnderALeaseGoesWithIt(t *testing.T) {
+	server := valkeytest.Standalone(t, nil)
+	s := open(t, server.DSN())
+	const lease = time.Minute
+	id := storetest.Create(t, s, storetest.Bytes(300_000), storetest.Life)
+	claim, err := s.Claim(t.Context(), id, storetest.NewClaimant(), lease)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, claim); err != nil {
+		t.Error(err)
+	}
+	if err := claim.Release(); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil { // which waits for it
+		t.Error(err)
+	}
+	key := server.MustCommand("--scan", "--pattern", "*claimed*")
+	if left, err := strconv.Atoi(server.MustCommand("PTTL", key)); err != nil || left > int(lease.Milliseconds()) {
+		t.Errorf("the ciphertext lives for %d ms (%v)", left, err)
 	}
 }
 

@@ -42,7 +42,7 @@ const (
 	// pieceSize is how much ciphertext one command writes or reads.
 	pieceSize = 128 << 10
 	// inlineSize is the largest ciphertext that is answered with its claim, and goes over the shared connections.
-	inlineSize = 64 << 10
+	inlineSize = 16 << 10
 
 	// draftLife is how long a draft lives after its last piece.
 	draftLife = 10 * time.Minute
@@ -95,6 +95,7 @@ type Store struct {
 
 	lookups  *lookups
 	removals removals
+	pieces   pieces
 
 	sharedPlaces, singlePlaces places
 

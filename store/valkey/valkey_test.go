@@ -16,7 +16,7 @@ import (
 )
 
 // open opens a store on a DSN, and waits until it is up.
-func open(t *testing.T, dsn string, change ...func(*valkey.Options)) *valkey.Store {
+func open(t testing.TB, dsn string, change ...func(*valkey.Options)) *valkey.Store {
 	t.Helper()
 	s := openDown(t, dsn, change...)
 	storetest.Eventually(t, "the store is up", func() bool { return s.Check(t.Context()) == nil })
@@ -24,7 +24,7 @@ func open(t *testing.T, dsn string, change ...func(*valkey.Options)) *valkey.Sto
 }
 
 // openDown opens a store that need not be up.
-func openDown(t *testing.T, dsn string, change ...func(*valkey.Options)) *valkey.Store {
+func openDown(t testing.TB, dsn string, change ...func(*valkey.Options)) *valkey.Store {
 	t.Helper()
 	parsed, err := valkey.ParseDSN(dsn)
 	if err != nil {

@@ -132,6 +132,7 @@ func (p *program) serve(ctx context.Context, options serveOptions) (err error) {
 	}
 	defer observers.exporter.Close()
 	log := observers.log
+	defer collectRarely()()
 	log.Info().Str("version", release()).Any("settings", options.changed).Msg("starting")
 	if len(options.stray) > 0 {
 		log.Warn().Strs("variables", options.stray).Msg("the environment has variables that look like settings and are none")

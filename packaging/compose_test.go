@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
@@ -293,12 +294,14 @@ func aclOf(list string) (rules []string) {
 	return rules
 }
 
-// untilBack gets a secret from a server whose Valkey has just come back: until it has noticed, it says so.
+// untilBack gets a secret from a server whose Valkey has just come back, or changes its primary: until it has noticed, and
+// has replicas that confirm, it says that it is down. That is over within 30 s.
 func untilBack(program, link string) (stdout, stderr string, status int) {
-	for range 100 {
+	for range 600 {
 		if stdout, stderr, status = runClient(program, "", nil, "get", link); status != 1 {
 			break
 		}
+		time.Sleep(50 * time.Millisecond)
 	}
 	return stdout, stderr, status
 }

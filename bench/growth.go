@@ -14,6 +14,7 @@ func (b *bench) growth() error {
 	}
 	secret := newSecret(1 << 10)
 	for _, p := range places {
+		p.flags = append(p.flags, "--token-quota", "16g") // a million count for more than a token may have as a rule
 		s, err := b.serve(p)
 		if err != nil {
 			return err

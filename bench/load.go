@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
 
 	"hakanai/httpapi/api"
 )
@@ -163,7 +166,7 @@ func run(address string, pause time.Duration, more func(i int) bool, operate fun
 			if workErr := work(pause * time.Duration(i) / clients); workErr != nil {
 				mutex.Lock()
 				defer mutex.Unlock()
-				err = errors.Join(err, workErr)
+				err = cmp.Or(err, workErr) // one tells what the others do
 			}
 		})
 	}
@@ -190,6 +193,9 @@ func (s *server) create(secret secret, seconds int, pause time.Duration, more fu
 			return fmt.Errorf("%s: a create is answered %d %q (%w)", s.name, status, body, err)
 		}
 		id := bytes.Clone(body[len(`{"id":"`) : len(created)-len(`"}`)])
+		if s.name == "floor" { // which keeps nothing, and answers as many bytes as it is asked for
+			id = fmt.Appendf(nil, "%d", len(secret.text))
+		}
 		mutex.Lock()
 		defer mutex.Unlock()
 		ids = append(ids, id)
@@ -220,6 +226,21 @@ func (s *server) takeLeased(secret secret, ids [][]byte) (load, error) {
 		}
 		if status, body, err := c.do(requests[i].end); err != nil || status != 204 {
 			return fmt.Errorf("%s: the end of a lease is answered %d %q (%w)", s.name, status, body, err)
+		}
+		return nil
+	})
+}
+
+// askInVain asks for a secret that is not there: what a request costs of which nothing comes. The floor answers as many bytes.
+func (s *server) askInVain(more func(int) bool) (load, error) {
+	id, want := uuid.Nil.String(), 404
+	if s.name == "floor" {
+		id, want = "57", 200
+	}
+	request := s.takeRequest([]byte(id))
+	return run(s.address, 0, more, func(c *conn, _ int) error {
+		if status, body, err := c.do(request); err != nil || status != want {
+			return fmt.Errorf("%s: to ask in vain is answered %d %q (%w)", s.name, status, body, err)
 		}
 		return nil
 	})

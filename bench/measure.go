@@ -119,6 +119,22 @@ func (b *bench) serve(p *place) (*server, error) {
 	return s, err
 }
 
+// serveAll starts Hakanai on a new store of each kind.
+func (b *bench) serveAll() (servers []*server, err error) {
+	places, err := b.places()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range places {
+		s, err := b.serve(p)
+		if err != nil {
+			return nil, err
+		}
+		servers = append(servers, s)
+	}
+	return servers, nil
+}
+
 // serveIdle is serve, and what the server has in memory then, in MiB.
 func (b *bench) serveIdle(p *place) (s *server, idle float64, err error) {
 	if s, err = b.serve(p); err == nil {
@@ -127,7 +143,7 @@ func (b *bench) serveIdle(p *place) (s *server, idle float64, err error) {
 	return s, idle, err
 }
 
-// rates measures CPU and rates of creates and takes, in rounds: all servers take turns.
+// rates measures CPU and rates of creates and takes, and of requests that find nothing, in rounds: all servers take turns.
 func (b *bench) rates() error {
 	floor, err := b.keep(b.startFloor("floor"))
 	if err != nil {
@@ -141,25 +157,27 @@ func (b *bench) rates() error {
 	if err != nil {
 		return err
 	}
-	servers := []*server{floor, disk}
-	places, err := b.places()
+	servers, err := b.serveAll()
 	if err != nil {
 		return err
 	}
-	for _, p := range places {
-		s, err := b.serve(p)
-		if err != nil {
-			return err
-		}
-		servers = append(servers, s)
-	}
+	servers = append([]*server{floor, disk}, servers...)
 	for round := range b.rounds + 1 { // the first warms up
+		into := b.results
+		if round == 0 {
+			into = results{}
+		}
+		for _, s := range servers {
+			if s.name == "disk" {
+				continue
+			}
+			err := s.measured(into, "ask in vain", func() (load, error) { return s.askInVain(until(time.Now().Add(b.time))) })
+			if err != nil {
+				return err
+			}
+		}
 		for _, size := range b.sizes {
 			for _, s := range servers {
-				into := b.results
-				if round == 0 {
-					into = results{}
-				}
 				if err := b.round(into, s, newSecret(size)); err != nil {
 					return err
 				}
@@ -179,14 +197,9 @@ func (b *bench) round(into results, s *server, secret secret) error {
 	if err != nil {
 		return err
 	}
-	leased := ids[len(ids)/2:]
-	switch s.name {
-	case "floor":
-		ids, leased = slices.Repeat([][]byte{fmt.Appendf(nil, "%d", len(secret.text))}, len(ids)), nil
-	case "disk":
-		leased = nil
-	default:
-		ids = ids[:len(ids)/2]
+	var leased [][]byte
+	if s.honest {
+		ids, leased = ids[:len(ids)/2], ids[len(ids)/2:]
 	}
 	err = s.measured(into, "take "+secret.name, func() (load, error) { return s.take(secret, ids, 0) })
 	if err != nil || leased == nil {
@@ -216,19 +229,21 @@ func (s *server) measured(into results, what string, operate func() (load, error
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-// latency measures at half of the rate that was reached under full load just before.
+// latency measures at half of the rate that was reached under full load just before. What the floor takes is the machine's
+// own.
 func (b *bench) latency() error {
-	places, err := b.places()
+	floor, err := b.keep(b.startFloor("floor"))
 	if err != nil {
 		return err
 	}
+	servers, err := b.serveAll()
+	if err != nil {
+		return err
+	}
+	servers = append([]*server{floor}, servers...)
 	secret, seconds := newSecret(1<<10), 3*time.Second
-	for _, p := range places {
-		s, err := b.serve(p)
-		if err != nil {
-			return err
-		}
-		for range b.rounds {
+	for range b.rounds {
+		for _, s := range servers {
 			ids, full, err := s.create(secret, 3600, 0, until(time.Now().Add(time.Second)))
 			if err != nil {
 				return err

@@ -107,8 +107,11 @@ func createBody(size int, restrictions string) string {
 	if restrictions == "" {
 		restrictions = "{}"
 	}
-	return fmt.Sprintf(`{"data":%q,"expires_in":3600,"restrictions":%s}`,
-		base64.StdEncoding.EncodeToString(storetest.Bytes(size)), restrictions)
+	return bodyOf(storetest.Bytes(size), restrictions)
+}
+
+func bodyOf(ciphertext []byte, restrictions string) string {
+	return `{"data":"` + base64.StdEncoding.EncodeToString(ciphertext) + `","expires_in":3600,"restrictions":` + restrictions + `}`
 }
 
 // secret creates a secret with restrictions, and returns its path.

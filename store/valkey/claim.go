@@ -264,7 +264,7 @@ func (c *claim) Read(p []byte) (int, error) {
 // fetch reads the next piece, and keeps the ciphertext from expiring while it is being read. For the first one nobody
 // waits longer than for the claim: it can still be undone.
 func (c *claim) fetch() error {
-	p := patience{readBudget, true}
+	p := patience{pieceBudget, true}
 	if !c.began {
 		p = patience{budget, false}
 	}

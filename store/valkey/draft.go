@@ -63,19 +63,31 @@ func (d *draft) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// append writes a full piece.
+// append writes a full piece. The first one need not wait: who has sent little can begin anew.
 func (d *draft) append() error {
-	_, err := d.store.run(context.Background(), call{
-		script: d.store.scripts.append,
-		keys:   []string{d.keys.draft(d.nonce)},
-		args:   []string{field(d.pieces), valkey.BinaryString(d.piece), milliseconds(draftLife)},
-		large:  true,
+	p, attempts := patience{budget, false}, 0
+	if d.pieces > 0 {
+		p = patience{pieceBudget, true}
+	}
+	err := d.store.try(context.Background(), p, func(ctx context.Context, clients clients) error {
+		attempts++
+		ctx, cancel := context.WithTimeout(ctx, budget) // then another connection may answer
+		defer cancel()
+		_, err := d.store.attempt(ctx, clients, call{
+			script: d.store.scripts.append,
+			keys:   []string{d.keys.draft(d.nonce)},
+			args:   []string{field(d.pieces), valkey.BinaryString(d.piece), milliseconds(draftLife)},
+			large:  true,
+		})
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("writing ciphertext: %w", err)
 	}
 	d.pieces++
-	d.piece = d.piece[:0]
+	if d.piece = d.piece[:0]; attempts > 1 { // an attempt that was given up may still read it
+		d.piece, d.room = nil, nil
+	}
 	return nil
 }
 

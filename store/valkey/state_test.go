@@ -3,6 +3,7 @@
 package valkey_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -95,6 +96,31 @@ func TestWhatFailsLeavesTheLifeOfASecretAsItIs(t *testing.T) {
 	}
 	if got, err := storetest.Take(s, id); err != nil || string(got) != "as it was" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestAnUploadOutlastsAPauseOfValkey(t *testing.T) {
+	server := valkeytest.Standalone(t, nil)
+	s := open(t, server.DSN())
+	defer s.Close()
+	id, ciphertext := uuid.New(), storetest.Bytes(1_000_000)
+	draft, err := s.Draft(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := draft.Write(ciphertext[:500_000]); err != nil {
+		t.Fatal(err)
+	}
+	server.Pause()
+	time.AfterFunc(4*time.Second, server.Resume)
+	if _, err := draft.Write(ciphertext[500_000:]); err != nil {
+		t.Fatal(err)
+	}
+	if err := draft.Commit(t.Context(), store.Secret{TTL: storetest.Life}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := storetest.Take(s, id); err != nil || !bytes.Equal(got, ciphertext) {
+		t.Errorf("%d bytes come: %v", len(got), err)
 	}
 }
 

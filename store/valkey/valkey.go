@@ -30,8 +30,9 @@ import (
 const (
 	// budget is how long a caller waits for an answer of Valkey, all attempts together.
 	budget = 1800 * time.Millisecond
-	// readBudget is how long the reader of a claimed secret waits for the next piece: long enough for a failover.
-	readBudget = 20 * time.Second
+	// pieceBudget is how long whoever is in the middle of a large secret, to write or to read it, waits for the next piece: long
+	// enough for a failover.
+	pieceBudget = 20 * time.Second
 	// confirmTimeout is how long one attempt waits for replicas.
 	confirmTimeout = time.Second
 

@@ -45,7 +45,7 @@ func TestACiphertextThatCannotBeDestroyedKeepsNoOtherAndIsTriedAgain(t *testing.
 	// All end in one batch; in the index's order, at least one comes after one of the obstructed.
 	var ends []func()
 	for i := range 20 {
-		id := storetest.Create(t, s, storetest.Bytes(large+i), time.Second)
+		id := storetest.Create(t, s, storetest.Bytes(large+i), 4*time.Second)
 		if i%2 == 0 {
 			ends = append(ends, obstruct(t, s, id))
 		}

@@ -339,7 +339,7 @@ func expired(t *testing.T, s store.Store) {
 }
 
 func tombstoneExpires(t *testing.T, s store.Store) {
-	id := Create(t, s, []byte("short"), 2*time.Second)
+	id := Create(t, s, []byte("short"), 4*time.Second)
 	wantTaken(t, s, id, []byte("short"))
 	_, err := Take(s, id)
 	wantErr(t, err, store.ErrGone)
@@ -737,14 +737,15 @@ func leaseAndQuota(t *testing.T, s store.Store) {
 	}
 	_, err = put()
 	wantErr(t, err, store.ErrQuota)
-	c, err = s.Claim(ctx, id, claimant, 200*time.Millisecond)
+	const lease = 2 * time.Second
+	c, err = s.Claim(ctx, id, claimant, lease)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Undo(ctx); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(400 * time.Millisecond)
+	time.Sleep(2 * lease)
 	_, err = put() // an undone claim has taken nothing off
 	wantErr(t, err, store.ErrQuota)
 	claim(id, 0)
@@ -776,7 +777,7 @@ func leaseEnds(t *testing.T, s store.Store) {
 }
 
 func leaseWithinLife(t *testing.T, s store.Store) {
-	id := Create(t, s, []byte("short"), time.Second)
+	id := Create(t, s, []byte("short"), 3*time.Second)
 	claimant := NewClaimant()
 	c, err := s.Claim(context.Background(), id, claimant, Life)
 	if err != nil {

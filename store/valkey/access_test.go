@@ -166,7 +166,7 @@ func TestHoweverManyHaveExpiredTheirSharesAreFree(t *testing.T) {
 	defer s.Close()
 	const secrets, quota = 3500, 3500 * (store.Overhead + 1)
 	var all sync.WaitGroup
-	const life = 4 * time.Second
+	const life = 12 * time.Second // in which all of them are created
 	for range 50 {
 		all.Go(func() {
 			for range secrets / 50 {

@@ -123,9 +123,10 @@ func TestASecretExpires(t *testing.T) {
 	t.Parallel()
 	s := serve(t, open...)
 	b := newTab(s)
-	expires := time.Now().Add(time.Second)
-	b.open(s.leave(crypto.Content{Data: []byte("x")}, time.Second))
-	time.Sleep(time.Until(expires.Add(1500 * time.Millisecond))) // a second is the server's shortest time
+	const life = 3 * time.Second // in which the page is there
+	expires := time.Now().Add(life)
+	b.open(s.leave(crypto.Content{Data: []byte("x")}, life))
+	time.Sleep(time.Until(expires.Add(1500 * time.Millisecond)))
 	b.expect("status of 404")
 	b.press("#reveal")
 	b.wantText("#over-never", "expired, or it never was")

@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"bytes"
 	"io"
 	"os"
 	"os/exec"
@@ -21,9 +20,18 @@ type person struct {
 	cmd           *exec.Cmd
 	master, slave *os.File
 	reading       sync.WaitGroup
+	shown         lockedBuffer
+	answered      int // what was shown by then, bytes
+}
 
-	mu    sync.Mutex
-	shown bytes.Buffer
+// asks tells whether a question is the last of what was written after so many bytes, and hidden what is typed at a terminal. That
+// is looked at last: what was typed before the question was hidden too.
+func (l *lockedBuffer) asks(question string, after int, terminal *os.File) bool {
+	if !strings.HasSuffix(l.String()[after:], question) {
+		return false
+	}
+	state, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
+	return err == nil && state.Lflag&unix.ECHO == 0
 }
 
 // sitDown starts a command at a terminal of its own.
@@ -37,24 +45,13 @@ func sitDown(t *testing.T, cmd *exec.Cmd) *person {
 		t.Fatal(err)
 	}
 	p.reading.Go(func() {
-		_, _ = io.Copy(p, p.master) // it ends with an error when the last writer is gone
+		_, _ = io.Copy(&p.shown, p.master) // it ends with an error when the last writer is gone
 	})
 	t.Cleanup(func() { _ = p.master.Close() })
 	return p
 }
 
-// Write implements io.Writer: it is what the terminal shows.
-func (p *person) Write(text []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.shown.Write(text)
-}
-
-func (p *person) seen() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.shown.String()
-}
+func (p *person) seen() string { return p.shown.String() }
 
 func (p *person) press(keys string) {
 	p.t.Helper()
@@ -66,10 +63,8 @@ func (p *person) press(keys string) {
 // answer waits until a question is on the terminal and what is typed is hidden, and types.
 func (p *person) answer(question, keys string) {
 	p.t.Helper()
-	storetest.Eventually(p.t, "asked for: "+question, func() bool {
-		state, err := unix.IoctlGetTermios(int(p.slave.Fd()), unix.TCGETS)
-		return err == nil && state.Lflag&unix.ECHO == 0 && strings.HasSuffix(p.seen(), question)
-	})
+	storetest.Eventually(p.t, "asked for: "+question, func() bool { return p.shown.asks(question, p.answered, p.slave) })
+	p.answered = len(p.seen())
 	p.press(keys)
 }
 

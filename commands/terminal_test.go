@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -101,7 +100,8 @@ func answering(t *testing.T, cmd *exec.Cmd, lines ...string) (shown, stdout, std
 	t.Helper()
 	master, slave := openTerminal(t)
 	defer master.Close()
-	var out, errs bytes.Buffer
+	var out bytes.Buffer
+	var errs lockedBuffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, &out, &errs
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -111,15 +111,13 @@ func answering(t *testing.T, cmd *exec.Cmd, lines ...string) (shown, stdout, std
 		b, _ := io.ReadAll(master) // it ends with an error when the last writer is gone
 		echo <- string(b)
 	}()
+	answered := 0
 	for _, line := range lines {
-		storetest.Eventually(t, "the terminal hides what is typed", func() bool {
-			state, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
-			return err == nil && state.Lflag&unix.ECHO == 0
-		})
+		storetest.Eventually(t, "something is asked for", func() bool { return errs.asks(": ", answered, slave) })
+		answered = len(errs.String())
 		if _, err := io.WriteString(master, line+"\n"); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(200 * time.Millisecond) // it is shown again before the next question
 	}
 	_ = cmd.Wait()
 	if err := slave.Close(); err != nil {

@@ -159,7 +159,7 @@ func (d *daemon) end(signal syscall.Signal) int {
 
 // create stores a ciphertext and returns its id, or the status that was answered; 0 when there was no answer.
 func (d *daemon) create(client *http.Client, token string, ciphertext []byte) (id string, status int) {
-	return d.post(client, token, bodyOf(ciphertext, "{}"))
+	return d.post(client, token, bodyOf(ciphertext, ""))
 }
 
 // post is create with a body that may be used again: under the race detector, to make a large one takes a second.
@@ -412,7 +412,7 @@ func TestMemoryDoesNotGrowWithSecrets(t *testing.T) {
 	d.awaitReady()
 	idle := d.peakMemory()
 	ciphertext := storetest.Bytes(size)
-	body := bodyOf(ciphertext, "{}")
+	body := bodyOf(ciphertext, "")
 	ids := make([]string, secrets)
 	var all sync.WaitGroup
 	for i := range ids {

@@ -162,18 +162,22 @@ func TestTheStoreIsWhereItIsTold(t *testing.T) {
 	asFlagsAndAsVariables(t, []string{"--port", "0"}, [][3]string{{"data-dir", "HAKANAI_DATA_DIR", dir}}, isThere)
 
 	for variables, want := range map[[2]string]string{
-		{"STATE_DIRECTORY=" + dir + ":/elsewhere", "XDG_STATE_HOME=/elsewhere"}: dir,
-		{"STATE_DIRECTORY=", "XDG_STATE_HOME=" + dir}:                           filepath.Join(dir, "hakanai"),
-		{"XDG_STATE_HOME=", "HOME=" + dir}:                                      filepath.Join(dir, ".local/state/hakanai"),
+		{"STATE_DIRECTORY=DIR:/elsewhere", "XDG_STATE_HOME=/elsewhere"}: "",
+		{"STATE_DIRECTORY=", "XDG_STATE_HOME=DIR"}:                      "hakanai",
+		{"XDG_STATE_HOME=", "HOME=DIR"}:                                 ".local/state/hakanai",
 	} {
+		dir := t.TempDir()
 		program, err := buildProgram()
 		if err != nil {
 			t.Fatal(err)
 		}
 		cmd := exec.Command(program, "serve", "--port", "0")
-		cmd.Env = append(os.Environ(), variables[:]...)
+		cmd.Env = os.Environ()
+		for _, variable := range variables {
+			cmd.Env = append(cmd.Env, strings.Replace(variable, "=DIR", "="+dir, 1))
+		}
 		d := start(t, cmd)
-		if _, err := os.Stat(filepath.Join(want, "hakanai.index")); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, want, "hakanai.index")); err != nil {
 			t.Errorf("%v: %v", variables, err)
 		}
 		d.end(syscall.SIGTERM)

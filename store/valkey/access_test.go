@@ -95,11 +95,7 @@ func TestALostReplyToAnAttemptCountsItOnceOrNotAtAll(t *testing.T) {
 }
 
 func TestAGuessThatNoReplicaHasIsNotHeard(t *testing.T) {
-	primary := valkeytest.Standalone(t, nil)
-	replica := valkeytest.Standalone(t, valkeytest.Settings{"replicaof": "127.0.0.1 " + strconv.Itoa(primary.Port)})
-	storetest.Eventually(t, "the replica follows", func() bool {
-		return strings.Contains(primary.MustCommand("INFO", "replication"), "state=online")
-	})
+	primary, replica := valkeytest.WithReplica(t)
 	s := open(t, primary.DSN(), func(o *valkey.Options) { o.Replicas = 1 })
 	defer s.Close()
 	id := uuid.New()

@@ -389,6 +389,26 @@ func TestAReplicaConfirmsWhatIsOnItsDisk(t *testing.T) {
 	storetest.Eventually(t, "its file is written", func() bool { return create() == nil })
 }
 
+func TestAReplicaThatHungForASecondConfirmsInTime(t *testing.T) {
+	primary, replica := valkeytest.WithReplica(t)
+	s := open(t, primary.DSN())
+	defer s.Close()
+	const rounds = 8
+	confirmed := 0
+	for range rounds {
+		replica.Pause()
+		resumed := make(chan struct{})
+		time.AfterFunc(1100*time.Millisecond, func() { replica.Resume(); close(resumed) })
+		if err := storetest.TryCreate(s, uuid.New(), []byte("x"), store.Secret{TTL: storetest.Life}); err == nil {
+			confirmed++
+		}
+		<-resumed
+	}
+	if confirmed < rounds-1 {
+		t.Errorf("it confirmed %d of %d secrets", confirmed, rounds)
+	}
+}
+
 func TestAReplicaWithoutADiskConfirmsWithItsMemory(t *testing.T) {
 	servers := valkeytest.WithSentinels(t)
 	for _, replica := range servers.Replicas() {

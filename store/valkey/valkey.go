@@ -33,8 +33,9 @@ const (
 	// pieceBudget is how long whoever is in the middle of a large secret, to write or to read it, waits for the next piece: long
 	// enough for a failover.
 	pieceBudget = 20 * time.Second
-	// confirmTimeout is how long one attempt waits for replicas.
-	confirmTimeout = time.Second
+	// confirmTimeout is how long one attempt waits for the memory of replicas, and then for their disks. It asks them once for
+	// each, and one that hung answers as it was when it was asked, then once a second: so a caller's budget has several attempts.
+	confirmTimeout = 300 * time.Millisecond
 
 	dialTimeout     = time.Second
 	keepAlive       = time.Second // of the connection; valkey-go pings idle ones as often

@@ -244,11 +244,15 @@ func (s *Server) Running() bool {
 }
 
 // Command sends one command, its words separated by spaces, and returns the reply as the command line tool prints it.
-func (s *Server) Command(words ...string) (string, error) {
+func (s *Server) Command(words ...string) (string, error) { return s.ask("", words...) }
+
+// ask is Command with standard input: lines of commands that one connection sends, where there are no words.
+func (s *Server) ask(input string, words ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	args := append([]string{"-s", s.Socket()}, words...)
-	out, err := exec.CommandContext(ctx, Program(s.tb, "cli"), args...).CombinedOutput()
+	command := exec.CommandContext(ctx, Program(s.tb, "cli"), append([]string{"-s", s.Socket()}, words...)...)
+	command.Stdin = strings.NewReader(input)
+	out, err := command.CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
 
@@ -375,9 +379,7 @@ func WithReplica(tb testing.TB) (primary, replica *Server) {
 	tb.Helper()
 	primary = newServer(tb, nil, false)
 	replica = newServer(tb, Settings{"replicaof": "127.0.0.1 " + strconv.Itoa(primary.Port)}, false)
-	storetest.Eventually(tb, "the replica is online", func() bool {
-		return strings.Contains(primary.MustCommand("INFO", "replication"), "state=online")
-	})
+	storetest.Eventually(tb, "the replica confirms what is written", func() bool { return primary.confirmed(1) && replica.settled() })
 	return primary, replica
 }
 
@@ -542,19 +544,26 @@ func (s *Server) settled() bool {
 	return strings.Contains(out, "aof_rewrite_in_progress:0") && strings.Contains(out, "aof_rewrite_scheduled:0")
 }
 
+// confirmed tells whether so many replicas have what a server writes now. A primary sends nothing to one that it calls
+// online until that has acknowledged what it began with, which may be a second later. Forgetting all functions, of which
+// there are none, is a write that needs no key: any primary of a Cluster does it.
+func (s *Server) confirmed(replicas int) bool {
+	out, err := s.ask(fmt.Sprintf("FUNCTION FLUSH\nWAIT %d 2000\n", replicas))
+	return err == nil && out == fmt.Sprintf("OK\n%d", replicas)
+}
+
 // replicating tells whether one server is a primary, and the others its replicas and up to date.
 func (r *Replicated) replicating() bool {
-	primaries, complete := 0, 0
+	var primaries []*Server
 	for _, server := range r.Servers {
 		out, _ := server.Command("INFO", "replication")
 		if strings.Contains(out, "role:master") {
-			primaries++
-			complete += strings.Count(out, "state=online")
+			primaries = append(primaries, server)
 		} else if !strings.Contains(out, "master_link_status:up") || !server.settled() {
 			return false
 		}
 	}
-	return primaries == 1 && complete == len(r.Servers)-1
+	return len(primaries) == 1 && primaries[0].confirmed(len(r.Servers)-1)
 }
 
 // Cluster is three primaries with a replica each.
@@ -638,7 +647,7 @@ func (c *Cluster) awaitWell() {
 			}
 			replication, _ := server.Command("INFO", "replication")
 			switch {
-			case strings.Contains(replication, "role:master") && strings.Contains(replication, "state=online"):
+			case strings.Contains(replication, "role:master") && server.confirmed(1):
 				primaries++
 			case strings.Contains(replication, "master_link_status:up") && server.settled():
 			default:

@@ -20,38 +20,42 @@ func defaultPace() paceLimits {
 
 const silenceTime = 30 * time.Second
 
-// pace keeps a transfer's deadlines on its connection.
+// pace keeps a transfer's deadlines on its connection. How long the store takes is not the caller's fault, and not counted.
 type pace struct {
 	paceLimits
 	controller *http.ResponseController
-	start      time.Time
+	waited     time.Duration // for the caller
 	bytes      int64
 }
 
 func (s *Server) newPace(w http.ResponseWriter) *pace {
-	return &pace{paceLimits: s.pace, controller: http.NewResponseController(w), start: time.Now()}
+	return &pace{paceLimits: s.pace, controller: http.NewResponseController(w)}
 }
 
-// deadline is when the next piece must have gone through.
-func (p *pace) deadline() time.Time {
-	required := p.start.Add(p.grace + time.Duration(p.bytes)*time.Second/time.Duration(p.minRate))
-	if silence := time.Now().Add(p.silence); silence.Before(required) {
-		return silence
-	}
-	return required
+// deadline is when the next piece must have gone through, if the caller is waited for from now on.
+func (p *pace) deadline(now time.Time) time.Time {
+	left := p.grace + time.Duration(p.bytes)*time.Second/time.Duration(p.minRate) - p.waited
+	return now.Add(min(left, p.silence))
+}
+
+// went counts a piece of so many bytes, and the waiting for it.
+func (p *pace) went(n int, since time.Time) {
+	p.bytes += int64(n)
+	p.waited += time.Since(since)
 }
 
 // write writes a piece of an answer. Setting a deadline fails only where there is no connection, as in a recorder.
 func (p *pace) write(w io.Writer, piece []byte) error {
-	_ = p.controller.SetWriteDeadline(p.deadline())
+	began := time.Now()
+	_ = p.controller.SetWriteDeadline(p.deadline(began))
 	n, err := w.Write(piece)
-	p.bytes += int64(n)
+	p.went(n, began)
 	return err
 }
 
 // flush hands the connection what is still held back.
 func (p *pace) flush() error {
-	_ = p.controller.SetWriteDeadline(p.deadline())
+	_ = p.controller.SetWriteDeadline(p.deadline(time.Now()))
 	return p.controller.Flush()
 }
 
@@ -73,8 +77,9 @@ type pacedReader struct {
 }
 
 func (r *pacedReader) Read(p []byte) (int, error) {
-	_ = r.pace.controller.SetReadDeadline(r.pace.deadline())
+	began := time.Now()
+	_ = r.pace.controller.SetReadDeadline(r.pace.deadline(began))
 	n, err := r.body.Read(p)
-	r.pace.bytes += int64(n)
+	r.pace.went(n, began)
 	return n, err
 }

@@ -689,6 +689,59 @@ func TestASlowButSteadyCallerIsServed(t *testing.T) {
 	s.wantThere(created.ID, want)
 }
 
+func TestASlowStoreIsNotTheCallersDelay(t *testing.T) {
+	const patience = 2 * time.Second
+	s := newSite(t, func(s *Server) {
+		s.pace.grace, s.pace.silence = patience, patience
+		s.store = slowStore{s.store, patience + time.Second}
+	})
+	for _, size := range []int{1000, 200_000} { // a body that has ended when the store takes it, and one that has not
+		want := storetest.Bytes(size)
+		status, answer := s.get(s.create(want))
+		if status != 200 || answer != base64.StdEncoding.EncodeToString(want) {
+			t.Errorf("%d, %d bytes come of %d", status, len(answer), size)
+		}
+	}
+}
+
+// slowStore is a store that takes long for the first piece of a ciphertext, either way.
+type slowStore struct {
+	store.Store
+	time time.Duration
+}
+
+func (s slowStore) Draft(ctx context.Context, id store.ID) (store.Draft, error) {
+	draft, err := s.Store.Draft(ctx, id)
+	return &slowDraft{draft, sync.OnceFunc(func() { time.Sleep(s.time) })}, err
+}
+
+func (s slowStore) ClaimUnseen(
+	ctx context.Context, id store.ID, claimant store.Claimant, lease time.Duration, most int64,
+) (store.Claim, error) {
+	claim, err := s.Store.ClaimUnseen(ctx, id, claimant, lease, most)
+	return &slowClaim{claim, sync.OnceFunc(func() { time.Sleep(s.time) })}, err
+}
+
+type slowDraft struct {
+	store.Draft
+	wait func()
+}
+
+func (d *slowDraft) Write(p []byte) (int, error) {
+	d.wait()
+	return d.Draft.Write(p)
+}
+
+type slowClaim struct {
+	store.Claim
+	wait func()
+}
+
+func (c *slowClaim) Read(p []byte) (int, error) {
+	c.wait()
+	return c.Claim.Read(p)
+}
+
 func TestAPanicIsAnsweredAndLogsNothingOfTheRequest(t *testing.T) {
 	s := newSite(t, func(s *Server) {
 		s.mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("on purpose") })

@@ -31,8 +31,8 @@ const (
 	// budget is how long a caller waits for an answer of Valkey, all attempts together.
 	budget = 1800 * time.Millisecond
 	// pieceBudget is how long whoever is in the middle of a large secret, to write or to read it, waits for the next piece: long
-	// enough for a failover.
-	pieceBudget = 20 * time.Second
+	// enough for a failover, or for a Valkey to be started elsewhere.
+	pieceBudget = time.Minute
 	// confirmTimeout is how long one attempt waits for the memory of replicas, and then for their disks. It asks them once for
 	// each, and one that hung answers as it was when it was asked, then once a second: so a caller's budget has several attempts.
 	confirmTimeout = 300 * time.Millisecond
@@ -51,8 +51,8 @@ const (
 	// claimedLife is how long the ciphertext of a final claim lives when nobody reads it: as long as an undoing may
 	// have to wait for Valkey to come back.
 	claimedLife = 10 * time.Minute
-	// readingLife is how long a ciphertext lives at least after a piece of it was read.
-	readingLife = time.Minute
+	// readingLife is how long a ciphertext lives at least after a piece of it was read: longer than its reader waits for the next.
+	readingLife = 2 * pieceBudget
 
 	// maxShared bounds the small commands that are under way at once, and maxSingle the connections on which a piece of
 	// ciphertext, or a script and its WAIT, have no company. Of those who find no place, maxWaiting wait for one, for

@@ -41,7 +41,7 @@ func startFleet(t testing.TB, dsn string, flags ...string) *fleet {
 	for range 2 {
 		f.servers = append(f.servers, startServe(t, flags))
 		f.clients = append(f.clients, &http.Client{
-			Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: time.Minute,
+			Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 20 * time.Second,
 		})
 	}
 	storetest.Eventually(t, "one of the servers has printed the first token", func() bool {
@@ -478,6 +478,9 @@ func TestValkeyAwayUnderLoadLosesNothing(t *testing.T) {
 	server := valkeytest.Standalone(t, nil)
 	f := startFleet(t, server.DSN())
 	defer f.stop()
+	for _, client := range f.clients {
+		client.Timeout = time.Minute // or it would give up what it is in the middle of before Valkey is back
+	}
 	l := startTraffic(f, 4)
 	for _, away := range []struct {
 		name       string
